@@ -1,0 +1,56 @@
+import { z } from 'zod'
+import { agentId, isoDateTime, isolationLevel, missionId, role } from './ids.ts'
+import { baseRef, cellPolicies, finalSnapshot, homesProof, released, workspaceMode } from './mission.ts'
+import { effectiveIsolation, limits, networkMode, policy } from './policy.ts'
+import { command, exitFact, sandboxHandle, workOutcome } from './seat.ts'
+
+const mission = <T extends string, S extends z.core.$ZodLooseShape>(type: T, shape: S) =>
+  z.strictObject({ type: z.literal(type), agent_id: z.null(), data: z.strictObject(shape) })
+const seat = <T extends string, S extends z.core.$ZodLooseShape>(type: T, shape: S) =>
+  z.strictObject({ type: z.literal(type), agent_id: agentId, data: z.strictObject(shape) })
+
+const failure = z.strictObject({ code: z.string(), message: z.string() })
+const generation = z.int().positive()
+
+/** Every fact that the ledger can hold. Past tense is a fact, `…_started` and `…_requested` a durable intent. */
+export const domainEvent = z.discriminatedUnion('type', [
+  mission('mission_created', {
+    mission_name: z.string(), isolation_level: isolationLevel, base: baseRef, workspace: workspaceMode,
+    max_agents: z.int(), timeout: z.number(), policies: cellPolicies, policy, created_by: z.string(), directory: z.string(),
+  }),
+  mission('mission_paused', {}),
+  mission('mission_resumed', {}),
+  mission('mission_completed', {}),
+  mission('mission_failed', { reason: z.string() }),
+  mission('mission_archived', { record: z.string() }),
+  mission('destroy_started', { force: z.boolean() }),
+  mission('mission_destroyed', { final_checkpoints: z.array(finalSnapshot), homes: homesProof, released }),
+  seat('seat_requested', {
+    role, command: command.nullable(), resume_command: command.nullable(), env_names: z.array(z.string()),
+    network: networkMode.nullable(), limits: limits.nullable(), token_hash: z.string(),
+  }),
+  seat('spawn_started', { generation }),
+  seat('seat_spawned', { generation, handle: sandboxHandle, effective: effectiveIsolation, spawn_ms: z.number() }),
+  seat('spawn_failed', { generation, error: failure }),
+  seat('seat_exited', { generation, exit: exitFact }),
+  seat('seat_paused', {}),
+  seat('seat_resumed', {}),
+  seat('collected', { head: z.string(), outcome: workOutcome, commits: z.int() }),
+  seat('withdraw_started', { force: z.boolean() }),
+  seat('seat_withdrawn', { final_checkpoint: finalSnapshot.nullable(), released }),
+  seat('refused', { what: z.string(), generation }),
+])
+export type DomainEvent = z.infer<typeof domainEvent>
+export type DomainEventType = DomainEvent['type']
+
+/** An event as the ledger gives it back. */
+export const recordedEvent = z.object({
+  seq: z.int().positive().meta({ description: 'Position in the whole ledger; rises, never repeats' }),
+  at: isoDateTime,
+  mission_id: missionId,
+  version: z.int().positive().meta({ description: 'Position in the stream of this mission, from 1' }),
+  agent_id: agentId.nullable(),
+  type: z.string(),
+  data: z.record(z.string(), z.unknown()),
+})
+export type RecordedEvent = Omit<z.infer<typeof recordedEvent>, 'type' | 'data' | 'agent_id'> & DomainEvent

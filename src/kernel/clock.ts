@@ -1,0 +1,16 @@
+/** Time and chance are arguments: only `main/` and tests make them. */
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. May jump. For what is recorded. */
+  now(): number
+  /** Milliseconds that never jump back. For durations. */
+  monotonic(): number
+}
+
+export interface Entropy {
+  uuid(): string
+  /** URL-safe random text that carries at least `bytes` bytes of entropy. */
+  token(bytes: number): string
+}
+
+/** ISO-8601 UTC with milliseconds, the form of every time on the wire. */
+export const isoTime = (epochMs: number): string => new Date(epochMs).toISOString()
