@@ -22,8 +22,9 @@ export const domainEvent = z.discriminatedUnion('type', [
   mission('mission_resumed', {}),
   mission('mission_completed', {}),
   mission('mission_failed', { reason: z.string() }),
+  mission('archive_started', {}),
   mission('mission_archived', { record: z.string() }),
-  mission('destroy_started', { force: z.boolean() }),
+  mission('destroy_started', { force: z.boolean(), seal_id: z.string().nullable().meta({ description: 'The homes before; compared after' }) }),
   mission('mission_destroyed', { final_checkpoints: z.array(finalSnapshot), homes: homesProof, released }),
   seat('seat_requested', {
     role, command: command.nullable(), resume_command: command.nullable(), env_names: z.array(z.string()),

@@ -3,7 +3,7 @@ import { agentId, isoDateTime, isolationLevel, missionId } from './ids.ts'
 import { policyOverride } from './policy.ts'
 import { seat } from './seat.ts'
 
-export const missionStatus = z.enum(['active', 'paused', 'completed', 'failed', 'archived', 'destroying', 'destroyed'])
+export const missionStatus = z.enum(['active', 'paused', 'completed', 'failed', 'archiving', 'archived', 'destroying', 'destroyed'])
 export type MissionStatus = z.infer<typeof missionStatus>
 
 export const workspaceMode = z.enum(['overlay', 'clone'])

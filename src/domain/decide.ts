@@ -1,0 +1,141 @@
+import type { DomainEvent } from '../contract/event.ts'
+import type { DestroyReport } from '../contract/mission.ts'
+import type { EffectiveIsolation } from '../contract/policy.ts'
+import type { ExitFact, SandboxHandle, SeatRequest, WorkOutcome } from '../contract/seat.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import { isTaken, type MissionState, type SeatState } from './mission.ts'
+
+/** Commands on a mission: each returns the events that it leads to, none for "already so", or throws why not. */
+type Decision = readonly DomainEvent[]
+
+const mission = <T extends DomainEvent & { agent_id: null }>(type: T['type'], data: T['data']): DomainEvent =>
+  ({ type, agent_id: null, data }) as DomainEvent
+
+export function seatOf(state: MissionState, agent_id: string): SeatState {
+  const seat = state.seats.get(agent_id)
+  if (!seat) throw new LazarusError('seat_not_found', `Mission ${state.mission_id} has no seat of agent "${agent_id}"`)
+  return seat
+}
+
+function refuse(state: MissionState, verb: string): never {
+  throw new LazarusError('conflict', `Mission ${state.mission_id} is ${state.status}: it cannot ${verb}`)
+}
+
+export function requestSeat(state: MissionState, request: SeatRequest, token_hash: string): Decision {
+  if (state.status !== 'active') refuse(state, 'take a new seat')
+  const before = state.seats.get(request.agent_id)
+  if (before && isTaken(before)) {
+    throw new LazarusError('conflict', `Agent "${request.agent_id}" already has a seat in mission ${state.mission_id} (${before.status})`, {
+      remedy: 'Choose another agent_id, or withdraw the seat first.',
+    })
+  }
+  const taken = [...state.seats.values()].filter(isTaken).length
+  if (taken >= state.max_agents) {
+    throw new LazarusError('conflict', `Mission ${state.mission_id} is full: ${taken} of ${state.max_agents} seats are taken`, {
+      remedy: 'Withdraw a seat, or open a mission with a larger max_agents.',
+    })
+  }
+  return [
+    {
+      type: 'seat_requested',
+      agent_id: request.agent_id,
+      data: {
+        role: request.role,
+        command: request.command ?? null,
+        resume_command: request.resume_command ?? null,
+        env_names: Object.keys(request.env ?? {}),
+        network: request.network ?? null,
+        limits: request.limits ?? null,
+        token_hash,
+      },
+    },
+    { type: 'spawn_started', agent_id: request.agent_id, data: { generation: (before?.generation ?? 0) + 1 } },
+  ]
+}
+
+export function seatSpawned(
+  state: MissionState,
+  handle: SandboxHandle,
+  effective: EffectiveIsolation,
+  spawn_ms: number,
+): Decision {
+  const seat = seatOf(state, handle.agent_id)
+  if (seat.status !== 'spawning' || seat.generation !== handle.generation) return []
+  const { agent_id, generation } = handle
+  return [{ type: 'seat_spawned', agent_id, data: { generation, handle, effective, spawn_ms } }]
+}
+
+export function spawnFailed(state: MissionState, agent_id: string, error: { code: string; message: string }): Decision {
+  const seat = seatOf(state, agent_id)
+  if (seat.status !== 'spawning') return []
+  return [{ type: 'spawn_failed', agent_id, data: { generation: seat.generation, error } }]
+}
+
+/** A death of the present generation is a fact; of an older one it is refused, and the refusal recorded. */
+export function seatExited(state: MissionState, agent_id: string, generation: number, exit: ExitFact): Decision {
+  const seat = state.seats.get(agent_id)
+  if (!seat) return []
+  if (seat.generation !== generation) return [{ type: 'refused', agent_id, data: { what: 'exit of an older generation', generation } }]
+  if (seat.status !== 'active' && seat.status !== 'paused') return []
+  return [{ type: 'seat_exited', agent_id, data: { generation, exit } }]
+}
+
+export function collected(state: MissionState, agent_id: string, head: string, outcome: WorkOutcome, commits: number): Decision {
+  const seat = seatOf(state, agent_id)
+  if (seat.collected?.head === head && seat.collected.outcome === outcome) return []
+  return [{ type: 'collected', agent_id, data: { head, outcome, commits } }]
+}
+
+export function startWithdraw(state: MissionState, agent_id: string, force: boolean): Decision {
+  const seat = seatOf(state, agent_id)
+  if (seat.status === 'withdrawing' || seat.status === 'withdrawn') return []
+  if (state.status === 'destroying' || state.status === 'destroyed') refuse(state, 'withdraw a seat')
+  return [{ type: 'withdraw_started', agent_id, data: { force } }]
+}
+
+export function seatWithdrawn(state: MissionState, agent_id: string, data: (DomainEvent & { type: 'seat_withdrawn' })['data']): Decision {
+  return seatOf(state, agent_id).status === 'withdrawing' ? [{ type: 'seat_withdrawn', agent_id, data }] : []
+}
+
+export function pause(state: MissionState): Decision {
+  if (state.status === 'paused') return []
+  if (state.status !== 'active') refuse(state, 'pause')
+  return [mission('mission_paused', {}), ...seatsThatAre(state, 'active', 'seat_paused')]
+}
+
+export function resume(state: MissionState): Decision {
+  if (state.status === 'active') return []
+  if (state.status !== 'paused') refuse(state, 'resume')
+  return [mission('mission_resumed', {}), ...seatsThatAre(state, 'paused', 'seat_resumed')]
+}
+
+const seatsThatAre = (state: MissionState, status: SeatState['status'], type: 'seat_paused' | 'seat_resumed'): DomainEvent[] =>
+  [...state.seats.values()].filter((seat) => seat.status === status).map((seat) => ({ type, agent_id: seat.agent_id, data: {} }))
+
+export function complete(state: MissionState): Decision {
+  if (state.status === 'completed') return []
+  if (state.status !== 'active' && state.status !== 'paused') refuse(state, 'complete')
+  return [mission('mission_completed', {})]
+}
+
+export function startArchive(state: MissionState): Decision {
+  if (state.status === 'archived' || state.status === 'archiving') return []
+  if (state.status !== 'completed' && state.status !== 'failed') {
+    throw new LazarusError('conflict', `Mission ${state.mission_id} is ${state.status}: only a completed or failed mission is archived`, {
+      remedy: 'Complete it first: lazarus mission complete <mission>',
+    })
+  }
+  return [mission('archive_started', {})]
+}
+
+export const archived = (state: MissionState, record: string): Decision =>
+  state.status === 'archiving' ? [mission('mission_archived', { record })] : []
+
+export function startDestroy(state: MissionState, force: boolean, seal_id: string | null): Decision {
+  if (state.status === 'destroying' || state.status === 'destroyed') return []
+  return [mission('destroy_started', { force, seal_id })]
+}
+
+export function destroyed(state: MissionState, report: Pick<DestroyReport, 'final_checkpoints' | 'homes' | 'released'>): Decision {
+  return state.status === 'destroying' ? [mission('mission_destroyed', report)] : []
+}

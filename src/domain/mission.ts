@@ -1,0 +1,166 @@
+import type { DomainEvent, RecordedEvent } from '../contract/event.ts'
+import type { IsolationLevel, Role } from '../contract/ids.ts'
+import type { BaseRef, CellPolicies, DestroyReport, MissionStatus, WorkspaceMode } from '../contract/mission.ts'
+import type { EffectiveIsolation, Limits, NetworkMode, Policy } from '../contract/policy.ts'
+import type { ExitFact, SandboxHandle, SeatStatus, WorkOutcome } from '../contract/seat.ts'
+import { unreachable } from '../kernel/exhaustive.ts'
+
+export interface SeatState {
+  readonly agent_id: string
+  readonly role: Role
+  readonly status: SeatStatus
+  readonly generation: number
+  readonly command: readonly string[] | null
+  readonly resume_command: readonly string[] | null
+  readonly env_names: readonly string[]
+  readonly network: NetworkMode | null
+  readonly limits: Limits | null
+  readonly token_hash: string
+  readonly handle: SandboxHandle | null
+  readonly effective: EffectiveIsolation | null
+  readonly spawn_ms: number | null
+  readonly requested_at: string
+  readonly spawned_at: string | null
+  readonly exit: ExitFact | null
+  readonly collected: { readonly head: string; readonly outcome: WorkOutcome; readonly at: string } | null
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+export interface MissionState {
+  readonly mission_id: string
+  /** Number of events folded: the expected version of the next append. */
+  readonly version: number
+  readonly mission_name: string
+  readonly status: MissionStatus
+  readonly isolation_level: IsolationLevel
+  readonly base: BaseRef
+  readonly workspace: WorkspaceMode
+  readonly max_agents: number
+  readonly timeout: number
+  readonly policies: CellPolicies
+  readonly policy: Policy
+  readonly created_at: string
+  readonly created_by: string
+  readonly directory: string
+  readonly seats: ReadonlyMap<string, SeatState>
+  /** The intent that an unfinished destroy recorded. */
+  readonly destroy: { readonly seal_id: string | null } | null
+  readonly report: DestroyReport | null
+}
+
+/** Folds one recorded event. Total: what decide let into the ledger never fails here. */
+export function evolve(state: MissionState | null, event: RecordedEvent): MissionState {
+  if (event.type === 'mission_created') return created(event)
+  if (state === null) throw new Error(`stream ${event.mission_id} does not begin with mission_created`)
+  const next = { ...state, version: event.version }
+  return event.agent_id === null ? evolveMission(next, event) : evolveSeat(next, event)
+}
+
+export const fold = (events: Iterable<RecordedEvent>, from: MissionState | null = null): MissionState | null => {
+  let state = from
+  for (const event of events) state = evolve(state, event)
+  return state
+}
+
+function created(event: RecordedEvent & { type: 'mission_created' }): MissionState {
+  return {
+    ...event.data,
+    mission_id: event.mission_id,
+    version: event.version,
+    status: 'active',
+    created_at: event.at,
+    seats: new Map(),
+    destroy: null,
+    report: null,
+  }
+}
+
+type MissionEvent = Extract<RecordedEvent, { agent_id: null }>
+type SeatEvent = Exclude<RecordedEvent, { agent_id: null }>
+
+function evolveMission(state: MissionState, event: MissionEvent): MissionState {
+  switch (event.type) {
+    case 'mission_created':
+      return state
+    case 'mission_paused':
+      return { ...state, status: 'paused' }
+    case 'mission_resumed':
+      return { ...state, status: 'active' }
+    case 'mission_completed':
+      return { ...state, status: 'completed' }
+    case 'mission_failed':
+      return { ...state, status: 'failed' }
+    case 'archive_started':
+      return { ...state, status: 'archiving' }
+    case 'mission_archived':
+      return { ...state, status: 'archived' }
+    case 'destroy_started':
+      return { ...state, status: 'destroying', destroy: { seal_id: event.data.seal_id } }
+    case 'mission_destroyed':
+      return { ...state, status: 'destroyed', report: { mission_id: state.mission_id, status: 'destroyed', ...event.data } }
+    default:
+      return unreachable(event)
+  }
+}
+
+function evolveSeat(state: MissionState, event: SeatEvent): MissionState {
+  const before = state.seats.get(event.agent_id)
+  const after = event.type === 'seat_requested' ? requested(event, before) : before && changed(before, event)
+  if (after === undefined) throw new Error(`event ${event.seq} names the unknown seat ${event.agent_id}`)
+  return { ...state, seats: new Map(state.seats).set(event.agent_id, after) }
+}
+
+/** A seat that was withdrawn or failed may be taken again; generations go on rising, as names derive from them. */
+function requested(event: SeatEvent & { type: 'seat_requested' }, before: SeatState | undefined): SeatState {
+  return {
+    ...event.data,
+    agent_id: event.agent_id,
+    status: 'requested',
+    generation: before?.generation ?? 0,
+    handle: null,
+    effective: null,
+    spawn_ms: null,
+    requested_at: event.at,
+    spawned_at: null,
+    exit: null,
+    collected: null,
+    error: null,
+  }
+}
+
+function changed(seat: SeatState, event: Exclude<SeatEvent, { type: 'seat_requested' }>): SeatState {
+  switch (event.type) {
+    case 'spawn_started':
+      return { ...seat, status: 'spawning', generation: event.data.generation, exit: null, error: null }
+    case 'seat_spawned': {
+      const { handle, effective, spawn_ms } = event.data
+      return { ...seat, status: 'active', handle, effective, spawn_ms, spawned_at: event.at }
+    }
+    case 'spawn_failed':
+      return { ...seat, status: 'failed', handle: null, error: event.data.error }
+    case 'seat_exited':
+      return { ...seat, status: 'dead', exit: event.data.exit }
+    case 'seat_paused':
+      return { ...seat, status: 'paused' }
+    case 'seat_resumed':
+      return { ...seat, status: 'active' }
+    case 'collected':
+      return { ...seat, collected: { head: event.data.head, outcome: event.data.outcome, at: event.at } }
+    case 'withdraw_started':
+      return { ...seat, status: 'withdrawing' }
+    case 'seat_withdrawn':
+      return { ...seat, status: 'withdrawn', handle: null }
+    case 'refused':
+      return seat
+    default:
+      return unreachable(event)
+  }
+}
+
+/** Whether a layer of this seat may exist on the host. */
+export const holdsLayer = (seat: SeatState): boolean => seat.status !== 'withdrawn' && seat.role !== 'audit'
+
+/** Whether the seat counts against `max_agents` and may not be taken again. */
+export const isTaken = (seat: SeatState): boolean => seat.status !== 'withdrawn' && seat.status !== 'failed'
+
+export type MissionDecision = readonly DomainEvent[]

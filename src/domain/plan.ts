@@ -1,0 +1,36 @@
+import type { MissionState, SeatState } from './mission.ts'
+import { holdsLayer } from './mission.ts'
+
+/** Steps as data. Each is idempotent: after a crash the plan is made again from the ledger and run from its start. */
+export type SeatStep =
+  | { readonly step: 'open_layer' }
+  | { readonly step: 'open_door' }
+  | { readonly step: 'start_sandbox' }
+  | { readonly step: 'end_sandbox' }
+  | { readonly step: 'close_door' }
+  | { readonly step: 'save_layer' }
+  | { readonly step: 'remove_layer' }
+  | { readonly step: 'forget_secrets' }
+export type StepName = SeatStep['step']
+
+const steps = (...names: StepName[]): readonly SeatStep[] => names.map((step) => ({ step }))
+
+/** What takes a requested seat to a running sandbox. */
+export const spawnPlan = (): readonly SeatStep[] => steps('open_layer', 'open_door', 'start_sandbox')
+
+/** What a failed spawn must take back. A fresh layer holds nothing of the agent's, one from before is kept. */
+export const undoSpawnPlan = (seat: SeatState): readonly SeatStep[] =>
+  seat.generation === 1 ? steps('end_sandbox', 'close_door', 'remove_layer', 'forget_secrets') : steps('end_sandbox', 'close_door')
+
+/** Ends the sandbox and keeps the layer: for a mission that is completed or an agent that died. */
+export const stopPlan = (): readonly SeatStep[] => steps('end_sandbox', 'close_door')
+
+/** Saves what is in the layer, then removes every trace of the seat. */
+export const withdrawPlan = (seat: SeatState): readonly SeatStep[] =>
+  holdsLayer(seat)
+    ? steps('end_sandbox', 'close_door', 'save_layer', 'remove_layer', 'forget_secrets')
+    : steps('end_sandbox', 'close_door', 'remove_layer', 'forget_secrets')
+
+/** Seats whose end a destroy or an archive must still bring about. */
+export const seatsToRelease = (state: MissionState): readonly SeatState[] =>
+  [...state.seats.values()].filter((seat) => seat.status !== 'withdrawn')
