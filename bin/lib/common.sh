@@ -16,7 +16,4 @@ die() {
   exit 1
 }
 
-# Node 24 and the installed tools come first, whatever the machine's own node is.
-path_in() { printf '%s/node_modules/.bin:%s/.tools/bin:%s' "$1" "$1" "$2"; }
-
 hybrid_cgroups() { [[ ! -e /sys/fs/cgroup/cgroup.controllers ]]; }
