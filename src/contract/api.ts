@@ -16,6 +16,8 @@ export interface Access {
   readonly other_seat?: readonly Role[]
   /** The route names the caller's mission. */
   readonly mission?: readonly Role[]
+  /** The route names nothing: it is about the caller's own seat. */
+  readonly caller?: readonly Role[]
 }
 
 /** What comes back: JSON by schema, or bytes of a media type. */
@@ -37,8 +39,9 @@ export interface Route {
   readonly stream?: 'application/x-ndjson' | 'text/event-stream'
 }
 
-const json = (schema: z.ZodType, status: 200 | 201 = 200): Answer => ({ kind: 'json', status, schema })
-const bytes = (media: string, description: string): Answer => ({ kind: 'bytes', status: 200, media, description })
+/** Generic, so that http/ can hold each handler to the schema of its answer. */
+const json = <T extends z.ZodType>(schema: T, status: 200 | 201 = 200) => ({ kind: 'json' as const, status, schema })
+const bytes = (media: string, description: string) => ({ kind: 'bytes' as const, status: 200 as const, media, description })
 
 const EVERY_ROLE = ['lead', 'write', 'read', 'audit'] as const
 const OPERATOR: Access = {}
@@ -72,6 +75,7 @@ export const ROUTES = {
   metrics: { method: 'GET', path: '/metrics', tag: 'pit', summary: 'Prometheus metrics', access: OPERATOR, answer: bytes('text/plain', 'Prometheus text format') },
   openapi: { method: 'GET', path: '/openapi.json', tag: 'pit', summary: 'This document', access: PUBLIC, answer: json(z.record(z.string(), z.unknown())) },
   host: { method: 'GET', path: '/v1/host', tag: 'pit', summary: 'What each level can promise on this host', access: OPERATOR, query: z.strictObject({ refresh: flag.optional().meta({ description: 'Probe again' }) }), answer: json(hostReport) },
+  self: { method: 'GET', path: '/v1/self', tag: 'seats', summary: 'The seat that asks', access: { caller: EVERY_ROLE }, answer: json(seat) },
 
   mission_create: { method: 'POST', path: '/v1/missions', tag: 'missions', summary: 'Open a mission', access: OPERATOR, body: missionRequest, answer: json(mission, 201) },
   mission_list: { method: 'GET', path: '/v1/missions', tag: 'missions', summary: 'List missions', access: OPERATOR, query: pageQuery.extend({ all: flag.optional().meta({ description: 'Also destroyed and archived ones' }) }), answer: json(list('missions', mission)) },

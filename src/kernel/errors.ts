@@ -19,6 +19,7 @@ export const ERRORS = {
   unauthorized: kind(401, 'Send the token of <state_dir>/operator.token as "Authorization: Bearer <token>", or use the socket.'),
   forbidden: kind(403, 'Ask the operator, or use the token of a role that may do this.'),
   not_found: kind(404, 'GET /openapi.json lists every route.'),
+  method_not_allowed: kind(405, 'The Allow header lists the methods of this path.'),
   mission_not_found: kind(404, 'List missions with: lazarus mission ls'),
   seat_not_found: kind(404, 'List the seats of a mission with: lazarus seat ls <mission>'),
   checkpoint_not_found: kind(404, 'List checkpoints with: lazarus checkpoints <mission> <agent>'),
