@@ -39,6 +39,7 @@ export const ERRORS = {
   limit_exceeded: kind(422, 'Make it smaller, or raise the limit in the policy.'),
   too_many_requests: kind(429, 'Wait as long as the Retry-After header says.', true),
   internal: kind(500, 'Look for the request id in the log of the pit.', true),
+  ledger_unusable: kind(500, 'Restore the ledger from a backup, or run the version of Lazarus Pit that wrote it.'),
   spawn_failed: kind(500, 'Read the details; then spawn again. Nothing of the failed attempt is left.', true),
   runtime_failed: kind(502, 'Check the runtime with: lazarus doctor', true),
   isolation_unavailable: kind(503, 'Mend the host as lazarus doctor says, or choose another level.'),

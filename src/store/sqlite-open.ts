@@ -1,0 +1,106 @@
+import { closeSync, openSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { asLazarusError, LazarusError } from '../kernel/errors.ts'
+import { lockHolder } from './lock-holder.ts'
+
+const SCHEMA_VERSION = 1
+/** "LPit": tells our file from any other SQLite file. */
+const APPLICATION_ID = 0x4c_50_69_74
+
+/**
+ * The index needs no `seq`: SQLite ends every index entry with the rowid, which `seq` is, so one index gives the
+ * newest version of a mission and its events after a position, both in order.
+ */
+const SCHEMA = `
+  CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY,
+    at         TEXT    NOT NULL,
+    mission_id TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    agent_id   TEXT,
+    type       TEXT    NOT NULL,
+    data       TEXT    NOT NULL
+  ) STRICT;
+  CREATE INDEX events_by_mission ON events (mission_id);
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`
+
+/** Primary result codes of SQLite, the low byte of `errcode`. */
+const BUSY = 5
+const CORRUPT = 11
+const FULL = 13
+const NOT_A_DATABASE = 26
+
+const resultCode = (error: unknown): number | undefined => {
+  const code = (error as { errcode?: unknown } | null)?.errcode
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
+/** An error of SQLite in the words of the catalogue. */
+export function ledgerError(error: unknown, path: string): LazarusError {
+  const cause = error instanceof Error ? error.message : String(error)
+  switch (resultCode(error)) {
+    case BUSY:
+      return alreadyRunning(path, error)
+    case FULL:
+      return new LazarusError('storage_full', `The ledger ${path} cannot grow: ${cause}`, { cause: error })
+    case CORRUPT:
+    case NOT_A_DATABASE:
+      return new LazarusError('ledger_unusable', `The ledger ${path} is damaged: ${cause}`, { cause: error })
+    default:
+      return asLazarusError(error)
+  }
+}
+
+function alreadyRunning(path: string, cause: unknown): LazarusError {
+  const pid = lockHolder(path)
+  const who = pid === null ? 'another process' : `process ${pid}`
+  return new LazarusError('pit_already_running', `The ledger ${path} is in use by ${who}`, { cause, details: { path, pid } })
+}
+
+/** Made by us with mode 0600, because SQLite would use the umask; its -wal file takes over the mode. */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    // An existing file is not opened: closing any descriptor of it would drop this process's own POSIX locks.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
+const pragma = (db: DatabaseSync, name: string): unknown => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]
+
+/** Our own schema, made in an empty file; refuses what somebody else or a newer version made. */
+function prepareSchema(db: DatabaseSync, path: string): void {
+  const version = Number(pragma(db, 'user_version'))
+  const tables = Number(Object.values(db.prepare('SELECT count(*) FROM sqlite_schema').get() ?? {})[0])
+  if (version === 0 && tables === 0) return db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
+  if (pragma(db, 'application_id') !== APPLICATION_ID) {
+    throw new LazarusError('ledger_unusable', `${path} is a database, but not a ledger of Lazarus Pit`)
+  }
+  if (version > SCHEMA_VERSION) {
+    const message = `The ledger ${path} has schema version ${version}; this version knows ${SCHEMA_VERSION}`
+    throw new LazarusError('ledger_unusable', message)
+  }
+}
+
+/**
+ * Opens the ledger for this process alone. The exclusive lock is taken by the first read and held until close or
+ * death: the kernel drops it with the process, so a crash leaves nothing to clean up. WAL with synchronous=FULL
+ * makes a COMMIT durable with one fsync.
+ */
+export function openLedger(path: string): DatabaseSync {
+  let db: DatabaseSync | undefined
+  try {
+    makePrivate(path)
+    db = new DatabaseSync(path, { timeout: 0 })
+    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    db.exec('PRAGMA journal_size_limit = 67108864; PRAGMA trusted_schema = OFF')
+    prepareSchema(db, path)
+    return db
+  } catch (error) {
+    db?.close()
+    throw ledgerError(error, path)
+  }
+}
