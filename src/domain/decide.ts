@@ -1,5 +1,5 @@
 import type { DomainEvent } from '../contract/event.ts'
-import type { DestroyReport } from '../contract/mission.ts'
+import type { DestroyReport, FinalSnapshot, Released } from '../contract/mission.ts'
 import type { EffectiveIsolation } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle, SeatRequest, WorkOutcome } from '../contract/seat.ts'
 import { LazarusError } from '../kernel/errors.ts'
@@ -89,12 +89,17 @@ export function collected(state: MissionState, agent_id: string, head: string, o
 export function startWithdraw(state: MissionState, agent_id: string, force: boolean): Decision {
   const seat = seatOf(state, agent_id)
   if (seat.status === 'withdrawing' || seat.status === 'withdrawn') return []
-  if (state.status === 'destroying' || state.status === 'destroyed') refuse(state, 'withdraw a seat')
   return [{ type: 'withdraw_started', agent_id, data: { force } }]
 }
 
-export function seatWithdrawn(state: MissionState, agent_id: string, data: (DomainEvent & { type: 'seat_withdrawn' })['data']): Decision {
-  return seatOf(state, agent_id).status === 'withdrawing' ? [{ type: 'seat_withdrawn', agent_id, data }] : []
+export function seatWithdrawn(
+  state: MissionState,
+  agent_id: string,
+  final_checkpoint: FinalSnapshot | null,
+  released: Released,
+): Decision {
+  if (seatOf(state, agent_id).status !== 'withdrawing') return []
+  return [{ type: 'seat_withdrawn', agent_id, data: { final_checkpoint, released } }]
 }
 
 export function pause(state: MissionState): Decision {

@@ -1,6 +1,6 @@
-import type { DomainEvent, RecordedEvent } from '../contract/event.ts'
+import type { RecordedEvent } from '../contract/event.ts'
 import type { IsolationLevel, Role } from '../contract/ids.ts'
-import type { BaseRef, CellPolicies, DestroyReport, MissionStatus, WorkspaceMode } from '../contract/mission.ts'
+import type { BaseRef, CellPolicies, DestroyReport, FinalSnapshot, MissionStatus, Released, WorkspaceMode } from '../contract/mission.ts'
 import type { EffectiveIsolation, Limits, NetworkMode, Policy } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle, SeatStatus, WorkOutcome } from '../contract/seat.ts'
 import { unreachable } from '../kernel/exhaustive.ts'
@@ -24,6 +24,9 @@ export interface SeatState {
   readonly exit: ExitFact | null
   readonly collected: { readonly head: string; readonly outcome: WorkOutcome; readonly at: string } | null
   readonly error: { readonly code: string; readonly message: string } | null
+  /** What the withdrawal saved and ended. */
+  readonly final_checkpoint: FinalSnapshot | null
+  readonly released: Released | null
 }
 
 export interface MissionState {
@@ -125,6 +128,8 @@ function requested(event: SeatEvent & { type: 'seat_requested' }, before: SeatSt
     exit: null,
     collected: null,
     error: null,
+    final_checkpoint: null,
+    released: null,
   }
 }
 
@@ -149,7 +154,7 @@ function changed(seat: SeatState, event: Exclude<SeatEvent, { type: 'seat_reques
     case 'withdraw_started':
       return { ...seat, status: 'withdrawing' }
     case 'seat_withdrawn':
-      return { ...seat, status: 'withdrawn', handle: null }
+      return { ...seat, ...event.data, status: 'withdrawn', handle: null }
     case 'refused':
       return seat
     default:
@@ -162,5 +167,3 @@ export const holdsLayer = (seat: SeatState): boolean => seat.status !== 'withdra
 
 /** Whether the seat counts against `max_agents` and may not be taken again. */
 export const isTaken = (seat: SeatState): boolean => seat.status !== 'withdrawn' && seat.status !== 'failed'
-
-export type MissionDecision = readonly DomainEvent[]

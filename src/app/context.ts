@@ -1,0 +1,29 @@
+import type { IsolationLevel, SandboxName } from '../contract/ids.ts'
+import type { SeatState } from '../domain/mission.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import type { CellDriver } from '../ports/cell-driver.ts'
+import type { Adapters } from './adapters.ts'
+import type { HostProbe } from './host-report.ts'
+import type { KeyedQueue } from './keyed-queue.ts'
+import type { MissionBook } from './mission-book.ts'
+
+export interface Context extends Adapters {
+  readonly book: MissionBook
+  readonly probe: HostProbe
+  /** Every verb that changes a seat goes through the queue of that seat. */
+  readonly seatQueue: KeyedQueue
+}
+
+export const seatKey = (mission_id: string, agent_id: string): string => `${mission_id}/${agent_id}`
+
+export const sandboxName = (mission_id: string, seat: Pick<SeatState, 'agent_id' | 'generation'>): SandboxName => ({
+  mission_id,
+  agent_id: seat.agent_id,
+  generation: seat.generation,
+})
+
+export function driverFor(ctx: Pick<Adapters, 'drivers'>, level: IsolationLevel): CellDriver {
+  const driver = ctx.drivers.get(level)
+  if (!driver) throw new LazarusError('isolation_unavailable', `This pit has no driver for ${level}`)
+  return driver
+}

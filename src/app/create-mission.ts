@@ -1,0 +1,59 @@
+import type { Mission, MissionRequest } from '../contract/mission.ts'
+import { cellPolicies } from '../contract/mission.ts'
+import { missionPolicy } from '../domain/policy.ts'
+import { missionView } from '../domain/views.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import type { Context } from './context.ts'
+import { requireLevel } from './host-report.ts'
+import { requireNetwork } from './spawn-seat.ts'
+
+/** Everything that can go wrong (the level, the policy, the repository) goes wrong before the mission exists. */
+export async function createMission(
+  ctx: Context,
+  request: MissionRequest,
+  created_by: string,
+  abort: AbortSignal,
+  mission_id: string = ctx.entropy.uuid(),
+): Promise<Mission> {
+  const level = request.isolation_level
+  const levelPolicy = ctx.policies.get(level)
+  if (!levelPolicy) throw new LazarusError('isolation_unavailable', `This pit has no policy for ${level}`)
+  if (request.ref !== undefined && request.repo === undefined) {
+    throw new LazarusError('invalid_request', `ref "${request.ref}" was given without a repo`, { remedy: 'Name the repo too, or leave ref out.' })
+  }
+  const policy = missionPolicy(levelPolicy, ctx.config.limits, request.policy)
+  requireNetwork(policy.network)
+  const report = await requireLevel(ctx, level)
+  const base = await ctx.workspace.resolve(request.repo ?? null, request.ref ?? null, abort)
+  const overlayWorks = report.effective?.workspace !== 'clone'
+  abort.throwIfAborted()
+  await ctx.cells.lay(mission_id)
+  try {
+    await ctx.workspace.openMission(mission_id, base)
+    const state = await ctx.book.create(mission_id, {
+      type: 'mission_created',
+      agent_id: null,
+      data: {
+        mission_name: request.mission_name,
+        isolation_level: level,
+        base,
+        workspace: overlayWorks ? (request.workspace ?? 'overlay') : 'clone',
+        max_agents: request.max_agents,
+        timeout: request.timeout,
+        policies: cellPolicies.parse({ max_retries: ctx.config.max_retries, ...request.policies }),
+        policy,
+        created_by,
+        directory: ctx.cells.path(mission_id),
+      },
+    })
+    return missionView(state)
+  } catch (error) {
+    if (!ctx.book.has(mission_id)) await takeBack(ctx, mission_id, base)
+    throw error
+  }
+}
+
+async function takeBack(ctx: Context, mission_id: string, base: Mission['base']): Promise<void> {
+  await ctx.workspace.closeMission(mission_id, base, { repository: false })
+  await ctx.cells.remove(mission_id)
+}

@@ -1,0 +1,109 @@
+import type { FinalSnapshot, Released } from '../contract/mission.ts'
+import { cellEnvironment } from '../domain/environment.ts'
+import type { MissionState, SeatState } from '../domain/mission.ts'
+import type { SeatStep, StepName } from '../domain/plan.ts'
+import { seatPolicy } from '../domain/policy.ts'
+import type { Sandbox, SandboxMount, SandboxSpec } from '../ports/cell-driver.ts'
+import type { SeatLayer } from '../ports/workspace.ts'
+import { type Context, driverFor, sandboxName } from './context.ts'
+
+/** What the steps of one plan hand to each other and to the verb that runs them. */
+export interface Work {
+  readonly state: MissionState
+  readonly seat: SeatState
+  readonly abort: AbortSignal
+  sandbox: Sandbox | null
+  snapshot: FinalSnapshot | null
+  released: Released
+}
+
+const NOTHING: Released = { processes: 0, containers: 0, mounts: 0 }
+
+export const workOn = (state: MissionState, seat: SeatState, abort: AbortSignal): Work => ({
+  state,
+  seat,
+  abort,
+  sandbox: null,
+  snapshot: null,
+  released: NOTHING,
+})
+
+export const addReleased = (a: Released, b: Released): Released => ({
+  processes: a.processes + b.processes,
+  containers: a.containers + b.containers,
+  mounts: a.mounts + b.mounts,
+})
+
+export const layerOf = (state: MissionState, seat: SeatState): SeatLayer => ({
+  seat: { mission_id: state.mission_id, agent_id: seat.agent_id },
+  role: seat.role,
+  base: state.base,
+  mode: state.workspace,
+})
+
+type Executor = (ctx: Context, work: Work) => Promise<void>
+
+const EXECUTORS: Record<StepName, Executor> = {
+  open_layer: async (ctx, { state, seat }) => {
+    await ctx.workspace.openSeat(layerOf(state, seat))
+  },
+  open_door: async (ctx, { state, seat }) => {
+    await ctx.door.open(sandboxName(state.mission_id, seat))
+  },
+  start_sandbox: async (ctx, work) => {
+    const spec = await sandboxSpec(ctx, work.state, work.seat)
+    work.sandbox = await driverFor(ctx, work.state.isolation_level).spawn(spec, work.abort)
+  },
+  end_sandbox: endSandbox,
+  close_door: async (ctx, { state, seat }) => {
+    await ctx.door.close(sandboxName(state.mission_id, seat))
+  },
+  save_layer: async (ctx, work) => {
+    work.snapshot = await ctx.workspace.discardToTrash(layerOf(work.state, work.seat), work.abort)
+  },
+  remove_layer: async (ctx, { state, seat }) => {
+    await ctx.workspace.removeSeat({ mission_id: state.mission_id, agent_id: seat.agent_id })
+  },
+  forget_secrets: async (ctx, { state, seat }) => {
+    await ctx.vault.remove({ mission_id: state.mission_id, agent_id: seat.agent_id })
+  },
+}
+
+/** Runs the steps in order; a step that fails stops the plan, which may be run again from its start. */
+export async function runPlan(ctx: Context, plan: readonly SeatStep[], work: Work): Promise<void> {
+  for (const { step } of plan) {
+    ctx.faults?.(step)
+    await EXECUTORS[step](ctx, work)
+  }
+}
+
+async function endSandbox(ctx: Context, work: Work): Promise<void> {
+  const { state, seat } = work
+  const driver = driverFor(ctx, state.isolation_level)
+  const handles = seat.handle ? [seat.handle] : (await driver.list()).filter((h) => h.mission_id === state.mission_id && h.agent_id === seat.agent_id)
+  for (const handle of handles) work.released = addReleased(work.released, await driver.destroy(handle))
+  await ctx.runDirs.remove(sandboxName(state.mission_id, seat))
+}
+
+/** The same data for the first start, for an exec and after a restart of the pit: every part is found again. */
+export async function sandboxSpec(ctx: Context, state: MissionState, seat: SeatState): Promise<SandboxSpec> {
+  const name = sandboxName(state.mission_id, seat)
+  const policy = seatPolicy(state.policy, seat)
+  const doorDir = await ctx.door.open(name)
+  const layer = await ctx.workspace.openSeat(layerOf(state, seat))
+  const own: SandboxMount[] = [
+    { kind: 'bind', target: '/run/lazarus', source: doorDir, read_only: true },
+    { kind: 'tmpfs', target: '/tmp', bytes: policy.limits.tmp ?? 1024 ** 3 },
+  ]
+  return {
+    name,
+    policy,
+    command: seat.command,
+    environment: cellEnvironment(name, seat.role, state.isolation_level, policy, await ctx.vault.get(name)),
+    mounts: [...layer, ...own],
+    cwd: seat.role === 'audit' ? '/home/agent' : '/workspace',
+    log_path: ctx.cells.logPath(state.mission_id, seat.agent_id),
+    run_dir: await ctx.runDirs.make(name),
+    hidden_paths: [...(await ctx.homes.registered()), ...ctx.ownPaths],
+  }
+}

@@ -1,0 +1,32 @@
+import type { MissionState } from '../domain/mission.ts'
+import type { Principal } from './application.ts'
+import { hashToken } from './spawn-seat.ts'
+
+/**
+ * Who holds which token. Only hashes are kept, and the hash is the key: looking one up tells nothing about
+ * another, so no comparison of secrets is timed.
+ */
+export class Identities {
+  readonly #operatorHash: string
+  readonly #seats = new Map<string, Principal>()
+
+  constructor(operatorTokenHash: string) {
+    this.#operatorHash = operatorTokenHash
+  }
+
+  /** Follows the book: a token dies with its seat or its generation. */
+  follow(before: MissionState | null, after: MissionState): void {
+    for (const seat of before?.seats.values() ?? []) this.#seats.delete(seat.token_hash)
+    for (const seat of after.seats.values()) {
+      if (seat.status === 'withdrawn' || seat.status === 'failed' || seat.status === 'withdrawing') continue
+      const name = { mission_id: after.mission_id, agent_id: seat.agent_id, generation: seat.generation }
+      this.#seats.set(seat.token_hash, { kind: 'seat', name, role: seat.role, via: 'token' })
+    }
+  }
+
+  identify(token: string): Principal | null {
+    const hash = hashToken(token)
+    if (hash === this.#operatorHash) return { kind: 'operator', via: 'token' }
+    return this.#seats.get(hash) ?? null
+  }
+}

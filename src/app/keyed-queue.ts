@@ -1,0 +1,31 @@
+/** One task at a time per key, in order of arrival. A task that waits can be aborted; one that runs sees its own signal. */
+export class KeyedQueue {
+  readonly #tails = new Map<string, Promise<void>>()
+
+  async run<T>(key: string, task: () => Promise<T>, abort?: AbortSignal): Promise<T> {
+    const before = this.#tails.get(key) ?? Promise.resolve()
+    const done = Promise.withResolvers<void>()
+    const tail = before.then(() => done.promise)
+    this.#tails.set(key, tail)
+    try {
+      await turn(before, abort)
+      return await task()
+    } finally {
+      done.resolve()
+      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+    }
+  }
+}
+
+async function turn(before: Promise<void>, abort: AbortSignal | undefined): Promise<void> {
+  if (abort === undefined) return before
+  abort.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(abort.reason)
+  abort.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([before, aborted.promise])
+  } finally {
+    abort.removeEventListener('abort', onAbort)
+  }
+}

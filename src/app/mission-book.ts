@@ -1,0 +1,90 @@
+import type { DomainEvent } from '../contract/event.ts'
+import { evolve, fold, type MissionState } from '../domain/mission.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import type { Log } from '../kernel/log.ts'
+import type { CellDirectory } from '../ports/cell-directory.ts'
+import type { EventLog } from '../ports/event-log.ts'
+import { KeyedQueue } from './keyed-queue.ts'
+
+interface Deps {
+  readonly ledger: EventLog
+  readonly cells: CellDirectory
+  readonly log: Log
+}
+
+export type Decide = (state: MissionState) => readonly DomainEvent[]
+
+/**
+ * Every mission's state, folded from the ledger, and the only way to change it: decide, append, fold, write the
+ * views. Decisions on one mission are made one after the other, each on the state that the one before left.
+ */
+export class MissionBook {
+  readonly #deps: Deps
+  readonly #states = new Map<string, MissionState>()
+  readonly #queue = new KeyedQueue()
+  /** Called after each change, with the state before and after. */
+  onChange: ((before: MissionState | null, after: MissionState) => void) | null = null
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  load(): void {
+    for (const event of this.#deps.ledger.read()) {
+      this.#remember(event.mission_id, evolve(this.#states.get(event.mission_id) ?? null, event))
+    }
+  }
+
+  all(): readonly MissionState[] {
+    return [...this.#states.values()]
+  }
+
+  get(mission_id: string): MissionState {
+    const state = this.#states.get(mission_id)
+    if (!state) throw new LazarusError('mission_not_found', `There is no mission ${mission_id}`)
+    return state
+  }
+
+  has(mission_id: string): boolean {
+    return this.#states.has(mission_id)
+  }
+
+  async create(mission_id: string, event: DomainEvent & { type: 'mission_created' }): Promise<MissionState> {
+    return this.#queue.run(mission_id, async () => {
+      const recorded = await this.#deps.ledger.append(mission_id, 0, [event])
+      const state = fold(recorded)!
+      this.#remember(mission_id, state)
+      await this.#deps.cells.write(state, recorded)
+      return state
+    })
+  }
+
+  /** Appends what `decide` says about the present state; resolves to the state after it, once that is durable. */
+  async commit(mission_id: string, decide: Decide): Promise<MissionState> {
+    return this.#queue.run(mission_id, async () => {
+      const before = this.get(mission_id)
+      const events = decide(before)
+      if (events.length === 0) return before
+      const recorded = await this.#deps.ledger.append(mission_id, before.version, events)
+      const after = fold(recorded, before)!
+      this.#remember(mission_id, after)
+      if (after.status !== 'destroyed') await this.#view(after, recorded)
+      return after
+    })
+  }
+
+  /** A view that cannot be written (a full disk) is made up for by the next write; the ledger holds the truth. */
+  async #view(state: MissionState, recorded: Parameters<CellDirectory['write']>[1]): Promise<void> {
+    try {
+      await this.#deps.cells.write(state, recorded)
+    } catch (error) {
+      this.#deps.log.warn({ err: error, mission_id: state.mission_id }, 'the cell directory lags behind the ledger')
+    }
+  }
+
+  #remember(mission_id: string, state: MissionState): void {
+    const before = this.#states.get(mission_id) ?? null
+    this.#states.set(mission_id, state)
+    this.onChange?.(before, state)
+  }
+}

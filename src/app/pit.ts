@@ -1,0 +1,94 @@
+import { missionView, seatView } from '../domain/views.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import { seatOf } from '../domain/decide.ts'
+import type { Application, Principal } from './application.ts'
+import type { Adapters } from './adapters.ts'
+import type { Context } from './context.ts'
+import { createMission } from './create-mission.ts'
+import { archiveMission, destroyMission } from './end-mission.ts'
+import { execStream, execWhole } from './exec-command.ts'
+import { HostProbe } from './host-report.ts'
+import { Identities } from './identities.ts'
+import { KeyedQueue } from './keyed-queue.ts'
+import { MissionBook } from './mission-book.ts'
+import { completeMission, pauseMission, resumeMission } from './mission-status.ts'
+import { recover } from './recover.ts'
+import { readLogs } from './read-logs.ts'
+import { withdrawSeat } from './release-seat.ts'
+import { collect, diff, killSeat } from './seat-work.ts'
+import { addSeat } from './spawn-seat.ts'
+import { Heartbeats } from './heartbeats.ts'
+import { watchExits } from './watch-exits.ts'
+
+/** The pit: adopts what an earlier one left, then serves the use cases. */
+export interface Pit extends Application, AsyncDisposable {
+  /** Resolves when recovery is done and every level was probed. */
+  ready(): Promise<void>
+}
+
+export function createPit(adapters: Adapters): Pit {
+  const book = new MissionBook(adapters)
+  const probe = new HostProbe(adapters)
+  const identities = new Identities(adapters.operatorTokenHash)
+  const ctx: Context = { ...adapters, book, probe, seatQueue: new KeyedQueue() }
+  book.onChange = (before, after) => identities.follow(before, after)
+  book.load()
+  const exits = watchExits(ctx)
+  const heartbeats = new Heartbeats(ctx)
+  probe.start()
+  const recovered = recover(ctx)
+  return {
+    ...application(ctx, identities),
+    ready: async () => {
+      await recovered
+      await probe.report(false)
+    },
+    async [Symbol.asyncDispose]() {
+      heartbeats[Symbol.dispose]()
+      exits[Symbol.dispose]()
+      probe.close()
+      await recovered
+    },
+  }
+}
+
+const callerName = (by: Principal): string => (by.kind === 'operator' ? 'operator' : `${by.name.agent_id}@${by.name.mission_id}`)
+
+function application(ctx: Context, identities: Identities): Application {
+  const { book } = ctx
+  return {
+    createMission: (request, by, abort) => createMission(ctx, request, callerName(by), abort),
+    listMissions: ({ all }) => book.all().filter((m) => all || (m.status !== 'destroyed' && m.status !== 'archived')).map(missionView),
+    inspectMission: (id) => missionView(book.get(id)),
+    pauseMission: (id) => pauseMission(ctx, id),
+    resumeMission: (id) => resumeMission(ctx, id),
+    completeMission: (id) => completeMission(ctx, id),
+    archiveMission: (id, abort) => archiveMission(ctx, id, abort),
+    destroyMission: (id, force) => destroyMission(ctx, id, force),
+    addSeat: (id, request, abort) => addSeat(ctx, id, request, abort),
+    listSeats: (id) => missionView(book.get(id)).seats,
+    readSeat: (id, agent) => seatView(book.get(id), seatOf(book.get(id), agent)),
+    withdrawSeat: (id, agent, force) => withdrawSeat(ctx, id, agent, force),
+    execStream: (id, agent, request, onOutput, abort) => execStream(ctx, id, agent, request, onOutput, abort),
+    execWhole: (id, agent, request, abort) => execWhole(ctx, id, agent, request, abort),
+    logs: (id, agent, options, abort) => readLogs(ctx, id, agent, options, abort),
+    collect: (id, agent, abort) => collect(ctx, id, agent, abort),
+    diff: (id, agent, abort) => diff(ctx, id, agent, abort),
+    killSeat: (id, agent, signal) => killSeat(ctx, id, agent, signal),
+    sealHomes: (request, abort) => ctx.homes.seal(request, abort),
+    verifyHomes: (id, abort) => ctx.homes.verify(id, abort),
+    scan: () => ctx.cells.scan(new Set(book.all().map((m) => m.mission_id)), ctx.clock.now()),
+    initCell: (id) => initCell(ctx, id),
+    host: ({ refresh }) => ctx.probe.report(refresh),
+    readEvents: (options) => [...ctx.ledger.read(options)],
+    followEvents: (options, abort) => ctx.ledger.follow(options, abort),
+    identify: (token) => identities.identify(token),
+  }
+}
+
+/** An id that the caller chose becomes a mission without repository, at level 2. An id that is known is a conflict. */
+async function initCell(ctx: Context, mission_id: string) {
+  const request = { mission_name: mission_id, isolation_level: 'level_2', max_agents: 10, timeout: 3600 } as const
+  if (ctx.book.has(mission_id)) throw new LazarusError('conflict', `Mission ${mission_id} exists already`)
+  return createMission(ctx, request, 'operator', AbortSignal.timeout(60_000), mission_id)
+}

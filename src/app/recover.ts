@@ -1,0 +1,90 @@
+import { seatExited } from '../domain/decide.ts'
+import type { MissionState, SeatState } from '../domain/mission.ts'
+import { isoTime } from '../kernel/clock.ts'
+import type { SandboxHandle } from '../contract/seat.ts'
+import { type Context, driverFor, sandboxName, seatKey } from './context.ts'
+import { finishArchive, finishDestroy } from './end-mission.ts'
+import { releaseSeat } from './release-seat.ts'
+import { spawn } from './spawn-seat.ts'
+import { clearDead } from './watch-exits.ts'
+
+/**
+ * Boot: the ledger's last word against what the host shows. Adopts what lives, finishes what was begun, reaps
+ * what nobody owns. Every step may be repeated, so a recovery that is killed is simply run again.
+ */
+export async function recover(ctx: Context): Promise<void> {
+  for (const mission of ctx.book.all()) {
+    for (const seat of mission.seats.values()) await guarded(ctx, mission, () => recoverSeat(ctx, mission, seat))
+    await guarded(ctx, mission, () => recoverMission(ctx, mission))
+  }
+  await reapUnowned(ctx)
+}
+
+/** One seat that cannot be recovered must not keep the others from it. */
+async function guarded(ctx: Context, mission: MissionState, task: () => Promise<unknown>): Promise<void> {
+  try {
+    await task()
+  } catch (error) {
+    ctx.log.error({ err: error, mission_id: mission.mission_id }, 'recovery of a mission is incomplete; it goes on at the next start')
+  }
+}
+
+async function recoverMission(ctx: Context, mission: MissionState): Promise<void> {
+  if (mission.status === 'destroying') await finishDestroy(ctx, mission.mission_id)
+  if (mission.status === 'archiving') await finishArchive(ctx, mission.mission_id)
+}
+
+async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
+  const { mission_id } = mission
+  switch (seat.status) {
+    case 'requested':
+    case 'spawning':
+      await ctx.seatQueue.run(seatKey(mission_id, seat.agent_id), () =>
+        spawn(ctx, mission, seat, ctx.clock.monotonic(), AbortSignal.timeout(120_000)),
+      )
+      return
+    case 'active':
+    case 'paused':
+      return adopt(ctx, mission, seat)
+    case 'dead':
+      return clearDead(ctx, mission_id, seat.agent_id)
+    case 'withdrawing':
+      await releaseSeat(ctx, mission_id, seat.agent_id, true)
+      return
+    case 'failed':
+    case 'withdrawn':
+      return
+  }
+}
+
+async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
+  const name = sandboxName(mission.mission_id, seat)
+  const adoption = await driverFor(ctx, mission.isolation_level).adopt(seat.handle!)
+  if (adoption.state === 'running') {
+    await ctx.door.open(name)
+    return
+  }
+  const at = isoTime(ctx.clock.now())
+  const gone = { cause: 'runtime_gone', code: null, signal: null, died_at: at, noticed_at: at, noticed_by: 'recovery' } as const
+  const exit = adoption.state === 'exited' ? adoption.exit : gone
+  await ctx.book.commit(mission.mission_id, (now) => seatExited(now, seat.agent_id, seat.generation, exit))
+  await clearDead(ctx, mission.mission_id, seat.agent_id)
+}
+
+/** Ends sandboxes of this state directory that no seat claims in their generation. */
+async function reapUnowned(ctx: Context): Promise<void> {
+  for (const driver of ctx.drivers.values()) {
+    for (const handle of await driver.list()) {
+      if (isOwned(ctx, handle)) continue
+      ctx.log.warn({ mission_id: handle.mission_id, agent_id: handle.agent_id, generation: handle.generation }, 'reaping a sandbox that no seat owns')
+      await driver.destroy(handle)
+    }
+  }
+}
+
+function isOwned(ctx: Context, handle: SandboxHandle): boolean {
+  if (!ctx.book.has(handle.mission_id)) return false
+  const seat = ctx.book.get(handle.mission_id).seats.get(handle.agent_id)
+  const living: readonly string[] = ['spawning', 'active', 'paused', 'withdrawing']
+  return seat !== undefined && seat.generation === handle.generation && living.includes(seat.status)
+}

@@ -1,0 +1,38 @@
+import { seatExited, seatOf } from '../domain/decide.ts'
+import { stopPlan } from '../domain/plan.ts'
+import { asLazarusError } from '../kernel/errors.ts'
+import type { ExitNotice } from '../ports/cell-driver.ts'
+import { type Context, seatKey } from './context.ts'
+import { runPlan, workOn } from './executors.ts'
+
+/** Turns each death that a driver tells into a fact, then clears away what is left of the sandbox. */
+export function watchExits(ctx: Context): Disposable {
+  const watches = [...ctx.drivers.values()].map((driver) => driver.exits((notice) => void onExit(ctx, notice)))
+  return {
+    [Symbol.dispose]: () => {
+      for (const watch of watches) watch[Symbol.dispose]()
+    },
+  }
+}
+
+async function onExit(ctx: Context, { name, exit }: ExitNotice): Promise<void> {
+  const { mission_id, agent_id, generation } = name
+  try {
+    if (!ctx.book.has(mission_id)) return
+    await ctx.book.commit(mission_id, (state) => seatExited(state, agent_id, generation, exit))
+    await clearDead(ctx, mission_id, agent_id)
+  } catch (error) {
+    const { code, message } = asLazarusError(error)
+    ctx.log.error({ mission_id, agent_id, generation, code, message }, 'a death could not be recorded')
+  }
+}
+
+/** The exit is durable, so the records of the sandbox may go; its log and its layer stay. */
+export async function clearDead(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+  await ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
+    const state = ctx.book.get(mission_id)
+    const seat = seatOf(state, agent_id)
+    if (seat.status !== 'dead') return
+    await runPlan(ctx, stopPlan(), workOn(state, seat, AbortSignal.timeout(60_000)))
+  })
+}

@@ -1,0 +1,89 @@
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { type Config, config as configSchema } from '../contract/config.ts'
+import { LazarusError } from '../kernel/errors.ts'
+
+/** Everything that the environment and the configuration file decide, read once. */
+export interface Settings {
+  readonly stateDir: string
+  readonly missionsPath: string
+  readonly runtimeDir: string
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly config: Config
+  readonly configPath: string
+  /** Root of this package: policies/ and images/ lie there. */
+  readonly packageDir: string
+  readonly dockerHost: string | null
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+export interface Overrides {
+  readonly stateDir?: string | undefined
+  readonly listen?: string | undefined
+}
+
+export function readSettings(env: Environment, overrides: Overrides = {}): Settings {
+  const home = env.HOME ?? '/'
+  const configPath = env.LAZARUS_CONFIG ?? join(home, '.lazarus', 'config.json')
+  const config = readConfig(configPath, env.LAZARUS_CONFIG !== undefined)
+  const stateDir = resolve(
+    overrides.stateDir ?? env.LAZARUS_STATE_DIR ?? join(env.XDG_STATE_HOME ?? join(home, '.local', 'state'), 'lazarus'),
+  )
+  return {
+    stateDir,
+    missionsPath: resolve(env.LAZARUS_MISSIONS_PATH ?? config.missions_path ?? defaultMissionsPath(stateDir)),
+    runtimeDir: env.XDG_RUNTIME_DIR ?? join(stateDir, 'runtime'),
+    listen: parseListen(overrides.listen ?? env.LAZARUS_LISTEN ?? config.listen),
+    config,
+    configPath,
+    packageDir: resolve(import.meta.dirname, '..', '..'),
+    dockerHost: env.DOCKER_HOST ?? null,
+  }
+}
+
+function defaultMissionsPath(stateDir: string): string {
+  try {
+    accessSync('/var/missions', constants.W_OK)
+    return '/var/missions'
+  } catch {
+    return join(stateDir, 'missions')
+  }
+}
+
+function readConfig(path: string, required: boolean): Config {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if (!required && (error as NodeJS.ErrnoException).code === 'ENOENT') return configSchema.parse({})
+    throw new LazarusError('invalid_request', `The configuration ${path} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+      remedy: 'Correct the path in LAZARUS_CONFIG, or make the file readable.',
+    })
+  }
+  return parseConfig(path, text)
+}
+
+function parseConfig(path: string, text: string): Config {
+  const remedy = `Correct ${path}.`
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new LazarusError('invalid_request', `The configuration ${path} is not JSON: ${(error as Error).message}`, { cause: error, remedy })
+  }
+  const parsed = configSchema.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw new LazarusError('invalid_request', `The configuration ${path} is wrong: ${z.prettifyError(parsed.error)}`, { remedy })
+}
+
+export function parseListen(listen: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:]+)):(\d{1,5})$/.exec(listen)
+  const port = Number(match?.[3])
+  if (!match || port > 65_535) {
+    throw new LazarusError('invalid_request', `"${listen}" is not an address to listen on`, { remedy: 'Write host:port, for example 127.0.0.1:4878.' })
+  }
+  return { host: match[1] ?? match[2]!, port }
+}

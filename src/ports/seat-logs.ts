@@ -1,0 +1,10 @@
+export interface LogSource {
+  readonly path: string
+  readonly format: 'raw' | 'k8s-file'
+}
+
+/** Reads the rotated log files that drivers write. */
+export interface SeatLogs {
+  /** The last `tail` lines (null: all that is kept), then, when following, what comes, until `ended` says so. */
+  read(source: LogSource, options: { readonly tail: number | null; readonly follow: boolean }, ended: AbortSignal): AsyncIterable<Uint8Array>
+}
