@@ -137,12 +137,15 @@ class SqliteLog implements EventLog {
 export interface SqliteLogOptions {
   readonly path: string
   readonly clock: Clock
+  /** Bounds the file, in pages of 4 KiB. Default: the disk. */
+  readonly max_pages?: number
 }
 
 /** Opens or makes the ledger. Throws pit_already_running when another process has it, ledger_unusable when it is damaged. */
-export function createSqliteLog({ path, clock }: SqliteLogOptions): EventLog {
+export function createSqliteLog({ path, clock, max_pages }: SqliteLogOptions): EventLog {
   const db = openLedger(path)
   try {
+    if (max_pages !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(max_pages)}`)
     return new SqliteLog(path, clock, db)
   } catch (error) {
     db.close()
