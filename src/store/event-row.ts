@@ -44,6 +44,8 @@ export function eventOf(row: EventRow): RecordedEvent {
   try {
     return { ...row, data: JSON.parse(row.data) } as RecordedEvent
   } catch (cause) {
-    throw new LazarusError('ledger_unusable', `Event ${row.seq} of the ledger is damaged: its data is no JSON`, { cause })
+    throw new LazarusError('ledger_unusable', `Event ${row.seq} of the ledger is damaged: its data is no JSON`, {
+      cause,
+    })
   }
 }

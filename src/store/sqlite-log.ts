@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import type { DomainEvent, RecordedEvent } from '../contract/event.ts'
 import { type Clock, isoTime } from '../kernel/clock.ts'
 import { isLazarusError, LazarusError } from '../kernel/errors.ts'
@@ -6,21 +6,11 @@ import type { EventLog, ReadOptions } from '../ports/event-log.ts'
 import { type AppendRequest, type EventRow, eventOf, prepareAppend, rowsOf } from './event-row.ts'
 import { Arrivals, followLog } from './follow-log.ts'
 import { GroupCommit, type Outcome } from './group-commit.ts'
+import { SqliteEvents } from './sqlite-events.ts'
 import { ledgerError, openLedger } from './sqlite-open.ts'
 
 /** Rows per query of a read: no statement stays open between two, so a reader never holds up a commit. */
 const PAGE = 500
-
-const INSERT = 'INSERT INTO events (seq, at, mission_id, version, agent_id, type, data) VALUES (?, ?, ?, ?, ?, ?, ?)'
-const VERSION = 'SELECT version FROM events WHERE mission_id = ? ORDER BY seq DESC LIMIT 1'
-const HEAD = 'SELECT coalesce(max(seq), 0) AS head FROM events'
-
-function selectPage(mission: boolean, types: boolean): string {
-  const conditions = ['seq > :after', 'seq <= :until']
-  if (mission) conditions.push('mission_id = :mission_id')
-  if (types) conditions.push('type IN (SELECT value FROM json_each(:types))')
-  return `SELECT * FROM events WHERE ${conditions.join(' AND ')} ORDER BY seq LIMIT :limit`
-}
 
 type Appended = readonly EventRow[]
 
@@ -29,9 +19,7 @@ class SqliteLog implements EventLog {
   readonly #path: string
   readonly #clock: Clock
   readonly #db: DatabaseSync
-  readonly #insert: StatementSync
-  readonly #version: StatementSync
-  readonly #pages = new Map<string, StatementSync>()
+  readonly #events: SqliteEvents
   readonly #appends = new GroupCommit<AppendRequest, Appended>((requests) => this.#commit(requests))
   readonly #arrivals = new Arrivals()
   #head: number
@@ -40,9 +28,8 @@ class SqliteLog implements EventLog {
     this.#path = path
     this.#clock = clock
     this.#db = db
-    this.#insert = db.prepare(INSERT)
-    this.#version = db.prepare(VERSION)
-    this.#head = Number(db.prepare(HEAD).get()!['head'])
+    this.#events = new SqliteEvents(db)
+    this.#head = this.#events.head()
   }
 
   async append(mission_id: string, expected_version: number, events: readonly DomainEvent[]) {
@@ -87,7 +74,7 @@ class SqliteLog implements EventLog {
       this.#db.exec('BEGIN IMMEDIATE')
       const outcomes = this.#insertAll(requests)
       this.#db.exec('COMMIT')
-      this.#head = outcomes.reduce((head, outcome) => (outcome.ok ? outcome.result.at(-1)?.seq : undefined) ?? head, this.#head)
+      for (const outcome of outcomes) if (outcome.ok) this.#head += outcome.result.length
       this.#arrivals.announce()
       return outcomes
     } catch (error) {
@@ -102,9 +89,9 @@ class SqliteLog implements EventLog {
     let head = this.#head
     return requests.map((request) => {
       try {
-        const version = this.#version.get(request.mission_id)?.['version'] ?? 0
-        const rows = rowsOf(request, head, Number(version), at)
-        for (const r of rows) this.#insert.run(r.seq, r.at, r.mission_id, r.version, r.agent_id, r.type, r.data)
+        const position = this.#events.position(request.mission_id)
+        const rows = rowsOf(request, head, position.version, at)
+        this.#events.add(rows, position)
         head += rows.length
         return { ok: true, result: rows }
       } catch (error) {
@@ -115,19 +102,10 @@ class SqliteLog implements EventLog {
     })
   }
 
-  #page({ mission_id, types }: ReadOptions, after: number, until: number, limit: number): EventRow[] {
+  #page(options: ReadOptions, after: number, until: number, limit: number): EventRow[] {
     if (this.#arrivals.closed) throw new LazarusError('shutting_down', 'The ledger is closed')
-    const sql = selectPage(mission_id !== undefined, types !== undefined)
-    const statement = this.#pages.get(sql) ?? this.#db.prepare(sql)
-    this.#pages.set(sql, statement)
     try {
-      return statement.all({
-        after,
-        until,
-        limit,
-        ...(mission_id !== undefined && { mission_id }),
-        ...(types !== undefined && { types: JSON.stringify(types) }),
-      }) as unknown as EventRow[]
+      return this.#events.page(options, after, until, limit)
     } catch (error) {
       throw ledgerError(error, this.#path)
     }

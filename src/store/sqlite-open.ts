@@ -2,26 +2,13 @@ import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
 import { lockHolder } from './lock-holder.ts'
+import { EVENTS_SCHEMA } from './sqlite-events.ts'
 
 const SCHEMA_VERSION = 1
 /** "LPit": tells our file from any other SQLite file. */
 const APPLICATION_ID = 0x4c_50_69_74
 
-/**
- * The index needs no `seq`: SQLite ends every index entry with the rowid, which `seq` is, so one index gives the
- * newest version of a mission and its events after a position, both in order.
- */
-const SCHEMA = `
-  CREATE TABLE events (
-    seq        INTEGER PRIMARY KEY,
-    at         TEXT    NOT NULL,
-    mission_id TEXT    NOT NULL,
-    version    INTEGER NOT NULL,
-    agent_id   TEXT,
-    type       TEXT    NOT NULL,
-    data       TEXT    NOT NULL
-  ) STRICT;
-  CREATE INDEX events_by_mission ON events (mission_id);
+const SCHEMA = `${EVENTS_SCHEMA}
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
@@ -56,7 +43,10 @@ export function ledgerError(error: unknown, path: string): LazarusError {
 function alreadyRunning(path: string, cause: unknown): LazarusError {
   const pid = lockHolder(path)
   const who = pid === null ? 'another process' : `process ${pid}`
-  return new LazarusError('pit_already_running', `The ledger ${path} is in use by ${who}`, { cause, details: { path, pid } })
+  return new LazarusError('pit_already_running', `The ledger ${path} is in use by ${who}`, {
+    cause,
+    details: { path, pid },
+  })
 }
 
 /** Made by us with mode 0600, because SQLite would use the umask; its -wal file takes over the mode. */

@@ -24,7 +24,11 @@ export const collected = (commits: number): DomainEvent => ({
 
 const never = new AbortController().signal
 const seqs = (events: Iterable<RecordedEvent>) => [...events].map((event) => event.seq)
-const rejection = (promise: Promise<unknown>) => promise.then(() => undefined, (error: unknown) => error)
+const rejection = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
 
 async function take(events: AsyncIterable<RecordedEvent>, count: number): Promise<RecordedEvent[]> {
   const taken: RecordedEvent[] = []
@@ -53,7 +57,9 @@ export function eventLogConformance(name: string, durable: boolean, make: () => 
       it('gives back what it recorded, and read gives the same', async () => {
         const { log } = await fresh()
         const recorded = await log.append(MISSION_A, 0, [failed('“quotes”, \n newline, \u2028 and 🜁'), collected(3)])
-        expect(recorded.map(({ seq, version, mission_id, agent_id, type }) => [seq, version, mission_id, agent_id, type])).toEqual([
+        expect(
+          recorded.map(({ seq, version, mission_id, agent_id, type }) => [seq, version, mission_id, agent_id, type]),
+        ).toEqual([
           [1, 1, MISSION_A, null, 'mission_failed'],
           [2, 2, MISSION_A, 'builder', 'collected'],
         ])
@@ -82,7 +88,9 @@ export function eventLogConformance(name: string, durable: boolean, make: () => 
         const outcomes = await Promise.allSettled(writers)
         expect(outcomes.filter((outcome) => outcome.status === 'fulfilled')).toHaveLength(1)
         await Promise.all(neighbours)
-        expect([...log.read({ mission_id: MISSION_B })].map((event) => event.version)).toEqual(neighbours.map((_, i) => i + 1))
+        expect([...log.read({ mission_id: MISSION_B })].map((event) => event.version)).toEqual(
+          neighbours.map((_, i) => i + 1),
+        )
         expect(seqs(log.read())).toEqual(Array.from({ length: 51 }, (_, i) => i + 1))
       })
 
@@ -132,7 +140,9 @@ export function eventLogConformance(name: string, durable: boolean, make: () => 
         expect(seqs(log.read({ types: [] }))).toEqual([])
         expect(seqs(log.read({ limit: 2 }))).toEqual([1, 2])
         expect(seqs(log.read({ limit: 0 }))).toEqual([])
-        expect(seqs(log.read({ after: 1, mission_id: MISSION_A, types: ['collected', 'mission_failed'], limit: 9 }))).toEqual([3])
+        expect(
+          seqs(log.read({ after: 1, mission_id: MISSION_A, types: ['collected', 'mission_failed'], limit: 9 })),
+        ).toEqual([3])
         expect(seqs(log.read({ after: 99 }))).toEqual([])
       })
 
@@ -140,7 +150,9 @@ export function eventLogConformance(name: string, durable: boolean, make: () => 
         const missions = [MISSION_A, MISSION_B]
         const types = ['collected', 'mission_completed', 'mission_failed'] as const
         const make = { collected: () => collected(1), mission_completed: completed, mission_failed: () => failed('x') }
-        const history = fc.array(fc.record({ mission: fc.constantFrom(0, 1), type: fc.constantFrom(...types) }), { maxLength: 30 })
+        const history = fc.array(fc.record({ mission: fc.constantFrom(0, 1), type: fc.constantFrom(...types) }), {
+          maxLength: 30,
+        })
         const question = fc.record(
           {
             after: fc.nat(35),
@@ -154,11 +166,17 @@ export function eventLogConformance(name: string, durable: boolean, make: () => 
           fc.asyncProperty(history, fc.array(question, { maxLength: 5 }), async (steps, questions) => {
             const { log } = await fresh()
             const versions = [0, 0]
-            for (const { mission, type } of steps) await log.append(missions[mission]!, versions[mission]!++, [make[type]()])
+            for (const { mission, type } of steps)
+              await log.append(missions[mission]!, versions[mission]!++, [make[type]()])
             const list = steps.map(({ mission, type }, i) => ({ seq: i + 1, mission_id: missions[mission]!, type }))
             for (const { after = 0, mission_id, types: wanted, limit = 1000 } of questions) {
               const expected = list
-                .filter((e) => e.seq > after && (mission_id ?? e.mission_id) === e.mission_id && (wanted ?? [e.type]).includes(e.type))
+                .filter(
+                  (e) =>
+                    e.seq > after &&
+                    (mission_id ?? e.mission_id) === e.mission_id &&
+                    (wanted ?? [e.type]).includes(e.type),
+                )
                 .slice(0, limit)
                 .map((e) => e.seq)
               const asked = { after, limit, ...(mission_id && { mission_id }), ...(wanted && { types: wanted }) }
@@ -171,7 +189,11 @@ export function eventLogConformance(name: string, durable: boolean, make: () => 
 
       it('can be read while it grows, by several readers at a time, each up to where the log ended at its start', async () => {
         const { log } = await fresh()
-        await log.append(MISSION_A, 0, Array.from({ length: 1200 }, (_, i) => collected(i)))
+        await log.append(
+          MISSION_A,
+          0,
+          Array.from({ length: 1200 }, (_, i) => collected(i)),
+        )
         const first = log.read()[Symbol.iterator]()
         expect(first.next().value?.seq).toBe(1)
         await log.append(MISSION_A, 1200, [completed()])
@@ -185,7 +207,11 @@ export function eventLogConformance(name: string, durable: boolean, make: () => 
     describe('follow', () => {
       it('tells the past, then the present, in order, none missed, none twice', async () => {
         const { log } = await fresh()
-        await log.append(MISSION_A, 0, Array.from({ length: 700 }, (_, i) => collected(i)))
+        await log.append(
+          MISSION_A,
+          0,
+          Array.from({ length: 700 }, (_, i) => collected(i)),
+        )
         const following = take(log.follow({}, never), 1500)
         for (let version = 700; version < 1500; version += 1) {
           const appended = log.append(MISSION_A, version, [collected(version)])

@@ -11,7 +11,9 @@ const print = (line: string | number) => writeSync(1, `${line}\n`)
 print('opened')
 
 const append = (n: number) =>
-  log.append(mission_id, n, [{ type: 'collected', agent_id: 'builder', data: { head: 'f', outcome: 'delivered', commits: n } }])
+  log.append(mission_id, n, [
+    { type: 'collected', agent_id: 'builder', data: { head: 'f', outcome: 'delivered', commits: n } },
+  ])
 
 let next = log.head()
 let acknowledged = next

@@ -146,7 +146,11 @@ describe('the ledger on SQLite', () => {
   describe('a file that cannot be the ledger', () => {
     const filled = async () => {
       const log = createSqliteLog({ path, clock })
-      await log.append(MISSION_A, 0, Array.from({ length: 3000 }, (_, i) => collected(i)))
+      await log.append(
+        MISSION_A,
+        0,
+        Array.from({ length: 3000 }, (_, i) => collected(i)),
+      )
       await log.close()
     }
     const readAll = async () => {
@@ -210,12 +214,18 @@ describe('the ledger on SQLite', () => {
     const together = await eventsPerSecond(log, 64, 250)
     await log.close()
     const ratio = together / alone
-    console.info(`ledger: ${Math.round(alone)}/s one by one, ${Math.round(together)}/s from 64 writers, ratio ${ratio.toFixed(1)}`)
+    console.info(
+      `ledger: ${Math.round(alone)}/s one by one, ${Math.round(together)}/s from 64 writers, ratio ${ratio.toFixed(1)}`,
+    )
     expect(ratio).toBeGreaterThan(2)
   })
 })
 
-async function eventsPerSecond(log: ReturnType<typeof createSqliteLog>, writers: number, each: number): Promise<number> {
+async function eventsPerSecond(
+  log: ReturnType<typeof createSqliteLog>,
+  writers: number,
+  each: number,
+): Promise<number> {
   const started = performance.now()
   await Promise.all(
     Array.from({ length: writers }, async () => {
