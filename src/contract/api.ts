@@ -47,7 +47,7 @@ const EVERY_ROLE = ['lead', 'write', 'read', 'audit'] as const
 const OPERATOR: Access = {}
 const PUBLIC: Access = { public: true }
 
-const flag = z.enum(['true', 'false']).transform((v) => v === 'true')
+const flag = z.enum(['true', 'false']).transform((v) => v === 'true').pipe(z.boolean())
 const count = (max: number) => z.string().regex(/^\d{1,15}$/).transform(Number).pipe(z.int().min(0).max(max))
 
 export const missionParams = z.strictObject({ mission_id: missionId })

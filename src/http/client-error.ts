@@ -1,0 +1,24 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { LazarusError } from '../kernel/errors.ts'
+import { errorReply } from './error-reply.ts'
+
+/** Answers what never became a request, in the shape of every other error, and closes. */
+export function refuseUnreadable(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const { status, body } = errorReply(unreadable(error.code), '')
+  const text = JSON.stringify(body)
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(text)}`,
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`, () => socket.destroy())
+}
+
+function unreadable(code: string | undefined): LazarusError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new LazarusError('timed_out', 'The request did not arrive in time')
+  if (code === 'HPE_HEADER_OVERFLOW') return new LazarusError('invalid_request', 'The head of the request is too large')
+  return new LazarusError('invalid_request', 'This is not an HTTP request')
+}

@@ -1,0 +1,84 @@
+import type { OutgoingHttpHeaders } from 'node:http'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { Application, Principal } from '../app/application.ts'
+import { ROUTES, type Route, type RouteId } from '../contract/api.ts'
+import type { Target } from '../domain/permissions.ts'
+import { BytesReply, type Call, type Handlers, StreamReply } from './handler.ts'
+import { authorise } from './identity.ts'
+import { parse } from './input.ts'
+import type { OpenCalls } from './open-calls.ts'
+import { pump } from './outgoing.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sent it; null: nobody known. */
+    principal: Principal | null
+  }
+}
+
+export interface RegisterOptions {
+  readonly app: Application
+  readonly handlers: Handlers
+  readonly limiter: onRequestHookHandler
+  readonly calls: OpenCalls
+  /** Answers an error on a reply that fastify no longer owns. */
+  readonly sendRaw: (request: FastifyRequest, reply: FastifyReply, error: unknown) => void
+}
+
+type AnyHandler = (call: Call<Route>) => Promise<unknown>
+
+/** Every row of the route table becomes a route: limited, authorised, parsed, answered. */
+export function registerRoutes(fastify: FastifyInstance, options: RegisterOptions): void {
+  for (const id of Object.keys(ROUTES) as RouteId[]) {
+    const route: Route = ROUTES[id]
+    const handler = options.handlers[id] as AnyHandler
+    fastify.route({
+      method: route.method,
+      url: route.path,
+      onRequest: [options.limiter, async (request) => authorise(route.access, request.principal, targetOf(request))],
+      handler: (request, reply) => answer(route, handler, request, reply, options),
+    })
+  }
+}
+
+/** Before parsing: a foreign id that is no id at all is refused for a seat like any other foreign one. */
+function targetOf(request: FastifyRequest): Target {
+  const params = request.params as Target
+  const query = request.query as Target
+  return { mission_id: params.mission_id ?? query.mission_id, agent_id: params.agent_id }
+}
+
+async function answer(
+  route: Route,
+  handler: AnyHandler,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: RegisterOptions,
+) {
+  const abort = options.calls.begin(reply.raw)
+  const call = callOf(route, request, options, abort)
+  const result = await handler(call)
+  if (result instanceof BytesReply) return reply.headers(result.headers).type(result.media).send(result.body)
+  if (!(result instanceof StreamReply)) return reply.code(route.answer.status).send(result)
+  reply.hijack()
+  await pump(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, result, abort).catch((error) =>
+    options.sendRaw(request, reply, error),
+  )
+}
+
+function callOf(route: Route, request: FastifyRequest, options: RegisterOptions, abort: AbortSignal): Call<Route> {
+  const accept = request.headers.accept ?? ''
+  const lastEventId = request.headers['last-event-id']
+  return {
+    app: options.app,
+    params: parse('path', route.params, request.params),
+    query: parse('query', route.query, request.query),
+    body: parse('body', route.body, request.body),
+    // null on public routes alone, whose handlers do not ask.
+    principal: request.principal,
+    abort,
+    wants_stream: route.stream !== undefined && accept.includes(route.stream),
+    last_event_id: typeof lastEventId === 'string' ? lastEventId : undefined,
+    request_id: request.id,
+  } as Call<Route>
+}
