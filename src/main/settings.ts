@@ -9,7 +9,8 @@ export interface Settings {
   readonly stateDir: string
   readonly missionsPath: string
   readonly runtimeDir: string
-  readonly listen: { readonly host: string; readonly port: number }
+  /** host:port; port 0 takes any free one. */
+  readonly listen: string
   readonly config: Config
   readonly configPath: string
   /** Root of this package: policies/ and images/ lie there. */
@@ -35,7 +36,7 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
     stateDir,
     missionsPath: resolve(env.LAZARUS_MISSIONS_PATH ?? config.missions_path ?? defaultMissionsPath(stateDir)),
     runtimeDir: env.XDG_RUNTIME_DIR ?? join(stateDir, 'runtime'),
-    listen: parseListen(overrides.listen ?? env.LAZARUS_LISTEN ?? config.listen),
+    listen: checkListen(overrides.listen ?? env.LAZARUS_LISTEN ?? config.listen),
     config,
     configPath,
     packageDir: resolve(import.meta.dirname, '..', '..'),
@@ -79,11 +80,8 @@ function parseConfig(path: string, text: string): Config {
   throw new LazarusError('invalid_request', `The configuration ${path} is wrong: ${z.prettifyError(parsed.error)}`, { remedy })
 }
 
-export function parseListen(listen: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:]+)):(\d{1,5})$/.exec(listen)
-  const port = Number(match?.[3])
-  if (!match || port > 65_535) {
-    throw new LazarusError('invalid_request', `"${listen}" is not an address to listen on`, { remedy: 'Write host:port, for example 127.0.0.1:4878.' })
-  }
-  return { host: match[1] ?? match[2]!, port }
+function checkListen(listen: string): string {
+  const port = Number(/^(?:\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})$/.exec(listen)?.[1] ?? Number.NaN)
+  if (port <= 65_535) return listen
+  throw new LazarusError('invalid_request', `"${listen}" is not an address to listen on`, { remedy: 'Write host:port, for example 127.0.0.1:4878.' })
 }
