@@ -18,6 +18,14 @@ export const seal = z.strictObject({
 })
 export type Seal = z.infer<typeof seal>
 
+/** `seal.json`, beside the records of a seal. */
+export const sealFile = z.strictObject({
+  seal,
+  roots: z.array(z.string()).meta({ description: 'Where the walk begins: the outermost homes, and symlinks that lead to homes' }),
+  sha256: z.string().meta({ description: 'Of the file of records' }),
+})
+export type SealFile = z.infer<typeof sealFile>
+
 export const verifyRequest = z.strictObject({ seal_id: sealId })
 
 export const homeChange = z.strictObject({

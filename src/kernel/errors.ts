@@ -35,6 +35,7 @@ export const ERRORS = {
   home_mount_refused: kind(422, 'Name a path outside every registered home; lazarus run copies a checkout for you.'),
   isolation_degraded: kind(422, 'Allow the degradation in the policy by name, or mend the host: lazarus doctor'),
   checkpoint_corrupt: kind(422, 'Choose another checkpoint.'),
+  seal_damaged: kind(422, 'Take a new seal with: lazarus home seal'),
   bundle_refused: kind(422, 'The commits failed the strict check; look at the details and commit again in the cell.'),
   limit_exceeded: kind(422, 'Make it smaller, or raise the limit in the policy.'),
   too_many_requests: kind(429, 'Wait as long as the Retry-After header says.', true),

@@ -1,6 +1,8 @@
 /** One line of /proc/<pid>/mountinfo. */
 export interface MountFact {
   readonly id: number
+  /** Major and minor number of the file system, as in "8:1". */
+  readonly device: string
   readonly root: string
   readonly target: string
   /** Flags of this mount: ro, nosuid, nodev, noexec, … */
@@ -22,6 +24,7 @@ export function parseMountinfo(text: string): MountFact[] {
     if (dash < 0) continue
     facts.push({
       id: Number(fields[0]),
+      device: fields[2]!,
       root: unescape(fields[3]!),
       target: unescape(fields[4]!),
       flags: fields[5]!.split(','),

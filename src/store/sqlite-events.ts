@@ -63,12 +63,12 @@ export class SqliteEvents {
   }
 
   head(): number {
-    return Number(this.#db.prepare(HEAD).get()!['head'])
+    return (this.#db.prepare(HEAD).get() as { head: number }).head
   }
 
   position(mission_id: string): MissionPosition {
-    const row = this.#find.get(mission_id)
-    return row ? { number: Number(row['number']), version: Number(row['version']) } : { number: null, version: 0 }
+    const row = this.#find.get(mission_id) as unknown as MissionPosition | undefined
+    return row ?? { number: null, version: 0 }
   }
 
   /** Rows of one mission, at the position that `position` just gave. */

@@ -65,7 +65,10 @@ const pragma = (db: DatabaseSync, name: string): unknown => Object.values(db.pre
 function prepareSchema(db: DatabaseSync, path: string): void {
   const version = Number(pragma(db, 'user_version'))
   const tables = Number(Object.values(db.prepare('SELECT count(*) FROM sqlite_schema').get() ?? {})[0])
-  if (version === 0 && tables === 0) return db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
+  if (version === 0 && tables === 0) {
+    db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
+    return
+  }
   if (pragma(db, 'application_id') !== APPLICATION_ID) {
     throw new LazarusError('ledger_unusable', `${path} is a database, but not a ledger of Lazarus Pit`)
   }
