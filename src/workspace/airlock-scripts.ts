@@ -1,0 +1,131 @@
+/**
+ * What runs inside the airlock. Fixed texts: input comes as positional arguments or on stdin, answers leave on
+ * stdout, reasons on stderr. Whatever a hostile repository makes git do happens in here: no network, no host
+ * files, bounded time, memory and scratch space.
+ */
+
+/** More FIFOs than this in one layer is not work, and each costs a mount. */
+const MOST_FIFOS = 512
+
+/**
+ * First inside: $1 where to look for FIFOs ('' nowhere), $2 where that tree is mounted, $3 KiB of address space,
+ * $4 drop or keep capabilities, $5 the script, then its arguments. A FIFO named .gitignore would make git wait for
+ * a writer for ever; /dev/null over it is an empty file. Without capabilities the mounts are locked, also for user
+ * namespaces nested in this one.
+ */
+export const ENTER = `
+look=$1 mounted=$2 kilobytes=$3 caps=$4 script=$5
+shift 5
+mkdir /scratch/home
+if [ -n "$look" ]; then
+  find "$look" -xdev -type p -printf '%P\\0' >/scratch/fifos
+  count=$(tr -cd '\\0' </scratch/fifos | wc -c)
+  if [ "$count" -gt ${MOST_FIFOS} ]; then echo "fatal: the worktree holds $count FIFOs" >&2; exit 1; fi
+  xargs -0 -r -I '{}' mount --no-mtab --bind /dev/null "$mounted/{}" </scratch/fifos || exit 1
+fi
+ulimit -v "$kilobytes"
+if [ "$caps" = keep ]; then exec /bin/sh -c "$script" airlock "$@"; fi
+exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs /bin/sh -c "$script" airlock "$@"
+`
+
+/** $1 git directory, $2 a commit that the operator asked for by id, or empty. Answers lines of "<word> <value>". */
+export const LIST_SOURCE = `
+set -eu
+git --git-dir="$1" rev-parse --git-dir >/dev/null
+echo "format $(git --git-dir="$1" rev-parse --show-object-format)"
+if head=$(git --git-dir="$1" rev-parse -q --verify 'HEAD^{commit}'); then echo "head $head"; fi
+if [ -n "$2" ] && asked=$(git --git-dir="$1" rev-parse -q --verify --end-of-options "$2^{commit}"); then echo "asked $asked"; fi
+shallow=$(git --git-dir="$1" rev-parse --git-path shallow)
+if [ -f "$shallow" ]; then sed 's/^/shallow /' "$shallow"; fi
+git --git-dir="$1" for-each-ref --format='ref %(objectname) %(refname)' refs/heads refs/tags
+`
+
+/** $1 git directory; stdin: the wanted objects, then "--not" and the known ones. Answers a pack. */
+export const PACK_SOURCE = `
+exec git --git-dir="$1" pack-objects --revs --thin --stdout --delta-base-offset -q
+`
+
+const WORKTREE = `
+set -eu
+export GIT_DIR=/workspace/.git GIT_WORK_TREE=/workspace
+cd /workspace
+`
+
+/**
+ * $1 branch. Answers "<tip or nothing>\\n", then at most 1,001 NUL-ended entries of git status. The tip is the seat's
+ * branch, or HEAD where the branch is its ancestor: an agent that went on elsewhere loses nothing.
+ */
+export const FACTS = `${WORKTREE}
+git rev-parse --git-dir >/dev/null
+tip=$(git rev-parse -q --verify "refs/heads/$1^{commit}") || tip=
+head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=
+if [ -z "$tip" ]; then tip=$head
+elif [ -n "$head" ] && git merge-base --is-ancestor "$tip" "$head"; then tip=$head; fi
+git status --porcelain=v1 -z --untracked-files=normal --no-renames >/scratch/status
+echo "$tip"
+head -z -n 1001 /scratch/status
+`
+
+/** stdin: "^<id>" of everything that is kept elsewhere. Answers the number of commits that any ref or HEAD adds. */
+export const COUNT_UNKNOWN = `${WORKTREE}
+head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=
+exec git rev-list --count --ignore-missing --all $head --stdin
+`
+
+const PACK_TIP = `
+{
+  echo "$tip"
+  for id in "$@"; do if git cat-file -e "$id" 2>/dev/null; then echo "^$id"; fi; done
+} >/scratch/revs
+exec git pack-objects --revs --thin --stdout --delta-base-offset -q </scratch/revs
+`
+
+/** $1 tip, then ids that the receiver has. Answers a pack. */
+export const PACK_COMMITS = `${WORKTREE}
+tip=$1
+shift
+${PACK_TIP}`
+
+/** $1 base commit or empty. Answers the id of a commit that holds the worktree as it is, a newline, and a pack. */
+export const PACK_WORKTREE = `${WORKTREE}
+index=$(git rev-parse --git-path index)
+export GIT_OBJECT_DIRECTORY=/scratch/objects GIT_ALTERNATE_OBJECT_DIRECTORIES="$(git rev-parse --git-path objects)"
+export GIT_INDEX_FILE=/scratch/index
+mkdir /scratch/objects
+if [ -f "$index" ]; then cp -p "$index" "$GIT_INDEX_FILE"; elif [ -n "$1" ]; then git read-tree "$1"; fi
+git add --all --ignore-errors . || :
+tip=$(git commit-tree \${1:+-p "$1"} -m worktree "$(git write-tree)")
+echo "$tip"
+${PACK_TIP}`
+
+const SEAT = `
+set -eu
+cd /seat
+`
+
+/** $1 most entries, then names below /seat. Answers a tar; exit code 7: too many entries. */
+export const TAR_SEAT = `${SEAT}
+most=$1
+shift
+entries=$(find "$@" -printf . | head -c "$((most + 1))" | wc -c)
+if [ "$entries" -gt "$most" ]; then exit 7; fi
+tar --create --file=- --format=posix --sparse --xattrs --xattrs-include='user.*' --numeric-owner --one-file-system -- "$@" || [ $? = 1 ]
+`
+
+/** Names below /seat. Answers "<bytes> <entries>". Files that vanish meanwhile count for nothing. */
+export const MEASURE_SEAT = `${SEAT}
+bytes=$(du --summarize --total --block-size=1 -- "$@" | tail -n 1 | cut -f 1)
+entries=$(du --summarize --total --inodes -- "$@" | tail -n 1 | cut -f 1)
+echo "$bytes $entries"
+`
+
+/** Paths below /seat that we wrote ourselves. Answers one line per entry that is not among them, at most one. */
+export const FIND_FOREIGN = `${SEAT}
+printf '%s\\n' "$@" >/scratch/ours
+find upper tree home -mindepth 1 -printf '%p\\n' 2>/dev/null | grep --invert-match --line-regexp --fixed-strings --max-count=1 --file=/scratch/ours || :
+`
+
+/** Deletes everything below /seat, of any mode and depth. */
+export const EMPTY_SEAT = `${SEAT}
+find . -mindepth 1 -maxdepth 1 -exec rm -rf -- '{}' +
+`

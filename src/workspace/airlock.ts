@@ -1,0 +1,131 @@
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LazarusError } from '../kernel/errors.ts'
+import type { HullMount } from '../linux/hull.ts'
+import { HULL_FAILED, runInHull, SYSTEM_PATH } from '../linux/hull.ts'
+import type { RunOptions, RunResult } from '../linux/run.ts'
+import { ENTER } from './airlock-scripts.ts'
+import { makePrivateDirectory, randomName } from './durable.ts'
+import { configEnvironment } from './git.ts'
+import { Slots } from './serial.ts'
+
+/** One passage: a fixed script over read-only views of what agents wrote. Only byte streams cross. */
+export interface Passage {
+  /** Text of `airlock-scripts.ts`; input reaches it as positional arguments alone. */
+  readonly script: string
+  readonly args: readonly string[]
+  readonly mounts: readonly HullMount[]
+  /** `[where to look, where it is mounted]`: FIFOs found there are covered first, so that git waits for no writer. */
+  readonly cover_fifos?: readonly [string, string]
+  /** git, and whatever a hostile configuration makes it start, has no capabilities; rm, tar and du keep them. */
+  readonly unprivileged: boolean
+  readonly abort: AbortSignal
+}
+
+export type PassageStreams = Pick<RunOptions, 'stdin' | 'on_stdout' | 'max_stdout_bytes'>
+
+export interface Airlock {
+  /** Resolves with exit code and reason, whatever they are; rejects when aborted or when the hull cannot be made. */
+  pass(passage: Passage, streams?: PassageStreams): Promise<RunResult>
+  /** Deletes what passages of a killed daemon left. */
+  sweep(older_than_ms: number): Promise<void>
+}
+
+export interface AirlockLimits {
+  readonly timeout_ms: number
+  /** Bytes of the scratch tmpfs, where git builds what it sends. */
+  readonly scratch_bytes: number
+  readonly processes: number
+  /** Address space of one process. */
+  readonly memory_bytes: number
+  readonly at_once: number
+}
+
+/** `directory` holds one private directory per passage, for its root skeleton and mount table. */
+export function createAirlock(directory: string, limits: AirlockLimits): Airlock {
+  const slots = new Slots(limits.at_once)
+  return {
+    pass: (passage, streams = {}) => slots.run(() => pass(directory, limits, passage, streams)),
+    sweep: (older_than_ms) => sweep(directory, older_than_ms),
+  }
+}
+
+async function pass(directory: string, limits: AirlockLimits, passage: Passage, streams: PassageStreams): Promise<RunResult> {
+  passage.abort.throwIfAborted()
+  await makePrivateDirectory(directory)
+  const runDir = join(directory, randomName())
+  await mkdir(runDir, { mode: 0o700 })
+  try {
+    const done = await runInHull(
+      {
+        run_dir: runDir,
+        mounts: [...rootMounts(limits), ...passage.mounts],
+        symlinks: { '/bin': 'usr/bin', '/sbin': 'usr/sbin', '/lib': 'usr/lib', '/lib64': 'usr/lib64' },
+        network: 'own',
+        rlimits: { nproc: limits.processes, nofile: 1024, fsize: limits.scratch_bytes, core: 0 },
+        command: airlockCommand(passage, limits),
+        environment: AIRLOCK_ENVIRONMENT,
+      },
+      { ...streams, timeout_ms: limits.timeout_ms, abort: passage.abort },
+    )
+    passage.abort.throwIfAborted()
+    if (done.exit_code === HULL_FAILED) throw new LazarusError('runtime_failed', `The airlock could not be made: ${done.stderr.trim()}`)
+    return done
+  } finally {
+    await rm(runDir, { recursive: true, force: true })
+  }
+}
+
+const rootMounts = (limits: AirlockLimits): readonly HullMount[] => [
+  { kind: 'bind', source: '/usr', target: '/usr', read_only: true },
+  { kind: 'proc', target: '/proc' },
+  { kind: 'device', target: '/dev/null' },
+  { kind: 'device', target: '/dev/zero' },
+  { kind: 'device', target: '/dev/urandom' },
+  { kind: 'tmpfs', target: '/scratch', options: `size=${limits.scratch_bytes},nr_inodes=100000,mode=0700` },
+]
+
+const airlockCommand = (passage: Passage, limits: AirlockLimits): readonly string[] => {
+  const [look, mounted] = passage.cover_fifos ?? ['', '']
+  const kilobytes = String(Math.floor(limits.memory_bytes / 1024))
+  const caps = passage.unprivileged ? 'drop' : 'keep'
+  return ['/bin/sh', '-c', ENTER, 'airlock', look, mounted, kilobytes, caps, passage.script, ...passage.args]
+}
+
+/** The agent's own configuration is still read in here; these settings only keep honest repositories quick and quiet. */
+const AIRLOCK_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: SYSTEM_PATH,
+  HOME: '/scratch/home',
+  TMPDIR: '/scratch',
+  LC_ALL: 'C.UTF-8',
+  LANGUAGE: 'C',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_OPTIONAL_LOCKS: '0',
+  GIT_NO_LAZY_FETCH: '1',
+  GIT_AUTHOR_NAME: 'lazarus',
+  GIT_AUTHOR_EMAIL: 'airlock@lazarus.invalid',
+  GIT_COMMITTER_NAME: 'lazarus',
+  GIT_COMMITTER_EMAIL: 'airlock@lazarus.invalid',
+  ...configEnvironment({
+    'safe.directory': '*',
+    'core.hooksPath': '/dev/null',
+    'core.fsmonitor': 'false',
+    'core.packedGitWindowSize': '64m',
+    'core.packedGitLimit': '512m',
+    'commit.gpgSign': 'false',
+    'gc.auto': '0',
+    'protocol.allow': 'never',
+    'pack.threads': '1',
+    'advice.addEmbeddedRepo': 'false',
+  }),
+}
+
+async function sweep(directory: string, older_than_ms: number): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    const path = join(directory, name)
+    const age = await stat(path).catch(() => null)
+    if (age !== null && age.mtimeMs < older_than_ms) await rm(path, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,180 @@
+import { mkdir, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { SeatName } from '../contract/ids.ts'
+import type { BaseRef } from '../contract/mission.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import { run } from '../linux/run.ts'
+import type { SeatLayer } from '../ports/workspace.ts'
+import { baseConfig, quoted } from './base-checkout.ts'
+import type { Faults } from './durable.ts'
+import { buildingName, createFile, exists, makePrivateDirectory, randomName, removeOwnTree, syncDirectory } from './durable.ts'
+import { SYSTEM_PATH } from '../linux/hull.ts'
+
+/** How a seat sees its worktree: an overlay, a private copy, the base itself, or not at all. */
+export type WorktreeForm = 'overlay' | 'clone' | 'base' | 'none'
+
+export interface LayerRecord {
+  /** Tells this layer from a later one of the same name. */
+  readonly layer_id: string
+  readonly form: WorktreeForm
+  readonly base: BaseRef
+}
+
+/** `<missions_path>/<mission_id>/worktree/<agent_id>`; its name appears when it is whole. */
+export class Layers {
+  readonly missions_path: string
+  readonly #faults: Faults
+
+  constructor(missions_path: string, faults: Faults) {
+    this.missions_path = missions_path
+    this.#faults = faults
+  }
+
+  mission(mission_id: string): string {
+    return join(this.missions_path, mission_id)
+  }
+  directory(seat: SeatName): string {
+    return join(this.mission(seat.mission_id), 'worktree', seat.agent_id)
+  }
+  artifacts(seat: SeatName): string {
+    return join(this.mission(seat.mission_id), 'artifacts', seat.agent_id)
+  }
+
+  async record(seat: SeatName): Promise<LayerRecord | null> {
+    const text = await readFile(join(this.directory(seat), 'layer.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null
+      throw error
+    })
+    return text === null ? null : (JSON.parse(text) as LayerRecord)
+  }
+
+  /** Makes the layer of a seat, or finds the one that was made for the same purpose. */
+  async ensure(layer: SeatLayer, base_tree: string): Promise<LayerRecord> {
+    const form = formOf(layer)
+    await makePrivateDirectory(this.artifacts(layer.seat))
+    const found = await this.record(layer.seat)
+    if (found !== null) return sameLayer(found, layer, form)
+    const record: LayerRecord = { layer_id: randomName(), form, base: layer.base }
+    await this.#build(layer, record, base_tree)
+    return record
+  }
+
+  async #build(layer: SeatLayer, record: LayerRecord, base_tree: string): Promise<void> {
+    const final = this.directory(layer.seat)
+    const building = buildingName(final)
+    this.#faults('layer.build')
+    await makePrivateDirectory(dirname(final))
+    try {
+      await mkdir(building, { mode: 0o700 })
+      await mkdir(join(building, 'home'), { mode: 0o700 })
+      await layBrief(join(building, 'brief'), layer)
+      if (record.form === 'overlay') await layOverlay(building, layer)
+      if (record.form === 'clone') await layClone(building, layer, base_tree)
+      await createFile(join(building, 'layer.json'), JSON.stringify(record))
+      await syncDirectory(building)
+      this.#faults('layer.appear')
+      await rename(building, final)
+      await syncDirectory(dirname(final))
+    } catch (error) {
+      await removeOwnTree(building) // no cell ever saw it
+      throw error
+    }
+  }
+
+  /**
+   * Takes the name away at once; what is left bears names that no agent can have, and only the airlock may empty it.
+   * Answers every such directory of the seat, those of interrupted removals too.
+   */
+  async detach(seat: SeatName): Promise<readonly string[]> {
+    const directory = this.directory(seat)
+    const parent = dirname(directory)
+    if (await exists(directory)) {
+      this.#faults('layer.detach')
+      await rename(directory, join(parent, `.gone-${seat.agent_id}.${randomName()}`))
+      await syncDirectory(parent)
+    }
+    const names = await readdir(parent).catch(() => [])
+    return names.filter((name) => name.startsWith(`.gone-${seat.agent_id}.`)).map((name) => join(parent, name))
+  }
+
+  /** After the airlock emptied it. */
+  async removeEmpty(directory: string): Promise<void> {
+    this.#faults('layer.remove')
+    await rmdir(directory)
+  }
+
+  /** Builds that a killed daemon left; they were never mounted. */
+  async removeUnfinished(mission_id: string): Promise<void> {
+    const parent = join(this.mission(mission_id), 'worktree')
+    for (const name of await readdir(parent).catch(() => [])) {
+      if (name.startsWith('.new-')) await removeOwnTree(join(parent, name))
+    }
+  }
+}
+
+export function formOf(layer: Pick<SeatLayer, 'role' | 'mode'>): WorktreeForm {
+  if (layer.role === 'audit') return 'none'
+  return layer.role === 'read' ? 'base' : layer.mode
+}
+
+function sameLayer(found: LayerRecord, layer: SeatLayer, form: WorktreeForm): LayerRecord {
+  if (found.form === form && found.base.commit === layer.base.commit && found.base.repository_key === layer.base.repository_key) return found
+  const { agent_id, mission_id } = layer.seat
+  throw new LazarusError('conflict', `The seat ${agent_id} of ${mission_id} has a layer (${found.form}) made for another purpose (${form}).`, {
+    remedy: 'Withdraw the seat first.',
+  })
+}
+
+/** Before the first mount the layer holds the seat's branch and identity; nothing on the host opens it again. */
+async function layOverlay(building: string, layer: SeatLayer): Promise<void> {
+  await mkdir(join(building, 'work'), { mode: 0o700 })
+  await mkdir(join(building, 'upper'), { mode: 0o755 })
+  await seedGit(join(building, 'upper', '.git'), layer)
+}
+
+async function layClone(building: string, layer: SeatLayer, base_tree: string): Promise<void> {
+  const tree = join(building, 'tree')
+  const environment = { PATH: SYSTEM_PATH, LC_ALL: 'C' }
+  const done = await run('cp', ['--archive', '--reflink=auto', '--', base_tree, tree], { environment })
+  if (done.exit_code !== 0) {
+    const full = /No space left|Disk quota/.test(done.stderr)
+    throw new LazarusError(full ? 'storage_full' : 'spawn_failed', `The base could not be copied: ${done.stderr.trim().slice(-500)}`)
+  }
+  for (const name of ['HEAD', 'config']) await unlink(join(tree, '.git', name))
+  await seedGit(join(tree, '.git'), layer)
+}
+
+/** What `seedGit` makes, as paths below the worktree; content beyond it is work. */
+export const seededPaths = (agent_id: string): readonly string[] =>
+  ['', '/HEAD', '/config', '/refs', '/refs/heads', '/refs/heads/mission', `/refs/heads/mission/${agent_id}`].map((path) => `.git${path}`)
+
+async function seedGit(dotGit: string, { seat, base }: SeatLayer): Promise<void> {
+  const branches = join(dotGit, 'refs/heads/mission')
+  await mkdir(branches, { recursive: true })
+  const user = `[user]\n\tname = ${quoted(seat.agent_id)}\n\temail = ${quoted(`${seat.agent_id}@${seat.mission_id}.lazarus.invalid`)}\n`
+  await Promise.all([
+    createFile(join(dotGit, 'HEAD'), `ref: refs/heads/mission/${seat.agent_id}\n`),
+    createFile(join(dotGit, 'config'), baseConfig(base) + user),
+    ...(base.commit === null ? [] : [createFile(join(branches, seat.agent_id), `${base.commit}\n`)]),
+  ])
+  await syncDirectory(dotGit)
+}
+
+/** What stands at /mission, read-only; `artifacts` is the place where those of every seat are mounted. */
+async function layBrief(brief: string, { seat, role, base }: SeatLayer): Promise<void> {
+  await mkdir(join(brief, 'artifacts'), { recursive: true, mode: 0o700 })
+  const branch = role === 'audit' ? null : `mission/${seat.agent_id}`
+  const facts = { ...seat, role, branch, base: { repo: base.repo, ref: base.ref, commit: base.commit } }
+  await createFile(join(brief, 'mission.json'), `${JSON.stringify(facts, null, 2)}\n`)
+  await createFile(join(brief, 'README'), BRIEF)
+}
+
+const BRIEF = `You work in a mission cell.
+
+/workspace        your worktree, a git repository on your own branch; commit here, commits are collected
+/home/agent       your home; private, kept across a revival
+/artifacts        hand files over here; other seats see them read-only below /mission/artifacts
+/mission          this brief; mission.json says who you are
+/tmp              private, lost at the end
+/run/lazarus      cell.sock is the API of your seat
+`
