@@ -21,7 +21,13 @@ export type HullMount =
       /** Paths below the source that a later mount covers: their submounts need no care. */
       readonly except?: readonly string[]
     }
-  | { readonly kind: 'overlay'; readonly target: string; readonly lowers: readonly string[]; readonly upper?: string; readonly work?: string }
+  | {
+      readonly kind: 'overlay'
+      readonly target: string
+      readonly lowers: readonly string[]
+      readonly upper?: string
+      readonly work?: string
+    }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly options: string }
   | { readonly kind: 'proc'; readonly target: string }
   | { readonly kind: 'devpts'; readonly target: string }

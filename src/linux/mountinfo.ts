@@ -13,7 +13,7 @@ export interface MountFact {
   readonly super_options: readonly string[]
 }
 
-const unescape = (field: string): string =>
+const unescapeField = (field: string): string =>
   field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 
 export function parseMountinfo(text: string): MountFact[] {
@@ -25,11 +25,11 @@ export function parseMountinfo(text: string): MountFact[] {
     facts.push({
       id: Number(fields[0]),
       device: fields[2]!,
-      root: unescape(fields[3]!),
-      target: unescape(fields[4]!),
+      root: unescapeField(fields[3]!),
+      target: unescapeField(fields[4]!),
       flags: fields[5]!.split(','),
       type: fields[dash + 1]!,
-      source: unescape(fields[dash + 2] ?? ''),
+      source: unescapeField(fields[dash + 2] ?? ''),
       super_options: (fields[dash + 3] ?? '').split(','),
     })
   }
