@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { agentId, isoDateTime, isolationLevel, missionId, role } from './ids.ts'
-import { cellPolicies } from './mission.ts'
+import { cellPolicies, mission } from './mission.ts'
 import { limits } from './policy.ts'
 
 /** The JSON files of a cell directory. Views of the ledger, written atomically; a hand-made directory may hold them too. */
@@ -55,6 +55,20 @@ export const CELL_FILES = {
 } as const satisfies Record<string, z.ZodType>
 export type CellFileName = keyof typeof CELL_FILES
 export const CELL_FOLDERS = ['meta', 'config', 'state', 'agents', 'tasks', 'checkpoints', 'logs', 'artifacts', 'worktree'] as const
+
+/** `record.json`: what remains of an archived mission, checkable without the pit. */
+export const recordFile = z.strictObject({
+  recorded_at: isoDateTime,
+  mission,
+  log: z.strictObject({
+    events: z.int(),
+    bytes: z.int().meta({ description: 'The hash covers so many bytes of logs/mission.log; later events follow them' }),
+    sha256: z.string(),
+  }),
+  files: z.array(z.strictObject({ path: z.string(), bytes: z.int(), sha256: z.string() })).meta({ description: 'Below config, logs and artifacts, at most 10,000' }),
+  files_omitted: z.int().meta({ description: 'Beyond the bound, not readable, or no regular file' }),
+})
+export type RecordFile = z.infer<typeof recordFile>
 
 export const cellHealth = z.enum(['healthy', 'stale', 'incomplete', 'uninitialized'])
 export type CellHealth = z.infer<typeof cellHealth>

@@ -10,7 +10,7 @@ export interface CellDirectory {
   /** Brings files and `logs/mission.log` up to the given state; called with the events since the last call. */
   write(state: MissionState, events: readonly RecordedEvent[]): Promise<void>
   heartbeat(state: MissionState, at_ms: number): Promise<void>
-  /** Keeps only what the archive keeps: config, meta, logs, artifacts, the trusted repository, record.json. */
+  /** Keeps only what the archive keeps: cell.json, config, meta, logs, artifacts, the trusted repository, record.json. Resolves to the record's path. */
   reduceToRecord(state: MissionState): Promise<string>
   remove(mission_id: string): Promise<void>
   scan(known: ReadonlySet<string>, now_ms: number): Promise<ScanReport>

@@ -1,0 +1,115 @@
+import type { z } from 'zod'
+import type { agentFile, agentPermissions, CELL_FILES, CellFileName, stateHeartbeatFile } from '../contract/cell.ts'
+import type { MissionStatus } from '../contract/mission.ts'
+import type { MissionState, SeatState } from './mission.ts'
+
+type View<Name extends CellFileName> = z.infer<(typeof CELL_FILES)[Name]>
+type CellViews = { readonly [Name in Exclude<CellFileName, 'state/heartbeat.json'>]: View<Name> }
+type AgentFile = z.infer<typeof agentFile>
+
+/** The four states that `cell.json` knows. An archived or ending mission takes no more work, as a completed one. */
+const CELL_STATUS: Readonly<Record<MissionStatus, View<'cell.json'>['status']>> = {
+  active: 'active',
+  paused: 'paused',
+  completed: 'completed',
+  failed: 'failed',
+  archiving: 'completed',
+  archived: 'completed',
+  destroying: 'completed',
+  destroyed: 'completed',
+}
+
+/** The JSON files of a cell directory but the heartbeat and those of single agents. */
+export function cellViews(state: MissionState): CellViews {
+  return {
+    'cell.json': cellJson(state),
+    'meta/mission.json': { mission_id: state.mission_id, created_at: state.created_at, status: state.status },
+    'config/cell.json': {
+      worktree: `${state.directory}/worktree`,
+      artifacts: `${state.directory}/artifacts`,
+      heartbeat: `${state.directory}/state/heartbeat.json`,
+    },
+    'config/isolation.json': isolation(state),
+    'config/policies.json': policies(state),
+    'config/permissions.json': Object.fromEntries(present(state).map((seat) => [seat.agent_id, permissions(seat)])),
+  }
+}
+
+function cellJson(state: MissionState): View<'cell.json'> {
+  const { auto_revive, handoff_allowed, checkpoint_interval } = state.policies
+  return {
+    cell_id: state.mission_id,
+    mission_name: state.mission_name,
+    created_at: state.created_at,
+    created_by: state.created_by,
+    status: CELL_STATUS[state.status],
+    isolation_level: state.isolation_level,
+    max_agents: state.max_agents,
+    timeout: state.timeout,
+    policies: { auto_revive, handoff_allowed, checkpoint_interval },
+  }
+}
+
+function isolation({ isolation_level, policy }: MissionState): View<'config/isolation.json'> {
+  const { cpu, memory, disk } = policy.limits
+  return {
+    level: isolation_level,
+    mount_namespaces: policy.namespaces.includes('mount'),
+    network_isolation: policy.network !== 'host',
+    resource_limits: {
+      ...(cpu !== undefined && { cpu }),
+      ...(memory !== undefined && { memory }),
+      ...(disk !== undefined && { disk }),
+    },
+    security_context: {
+      no_new_privs: policy.no_new_privs,
+      capabilities_dropped: policy.drop_capabilities,
+      seccomp: policy.seccomp !== null,
+      user_namespace: policy.namespaces.includes('user'),
+    },
+  }
+}
+
+function policies({ policies }: MissionState): View<'config/policies.json'> {
+  const { checkpoint_interval: _, on_success: __, ...file } = policies
+  return file
+}
+
+function permissions({ role }: SeatState): z.infer<typeof agentPermissions> {
+  const read = role !== 'audit'
+  return { read, write: role === 'lead' || role === 'write', execute: [], handoff_to: [], handoff_from: [] }
+}
+
+/** An agent that withdrew is no longer in the cell, nor are its files. */
+const present = (state: MissionState): SeatState[] =>
+  [...state.seats.values()].filter((seat) => seat.status !== 'withdrawn')
+
+/** `agents/<agent_id>.json` of every agent in the cell. */
+export const agentViews = (state: MissionState): ReadonlyMap<string, AgentFile> =>
+  new Map(present(state).map((seat) => [seat.agent_id, agentView(seat)]))
+
+function agentView(seat: SeatState): AgentFile {
+  return {
+    agent_id: seat.agent_id,
+    name: seat.agent_id,
+    role: seat.role,
+    capabilities: [],
+    gateway: null,
+    status: agentStatus(seat),
+    current_task: null,
+    checkpoint: { last_checkpoint: null, context_hash: null, artifacts: [] },
+  }
+}
+
+function agentStatus({ status, exit }: SeatState): AgentFile['status'] {
+  if (status === 'active' || status === 'paused') return status
+  // An agent that came to its end by itself is done, not broken.
+  const broken = status === 'failed' || (status === 'dead' && exit?.code !== 0)
+  return broken ? 'failed' : 'idle'
+}
+
+export const heartbeatView = (state: MissionState, timestamp: string): z.infer<typeof stateHeartbeatFile> => ({
+  timestamp,
+  status: state.status,
+  seats: Object.fromEntries(present(state).map((seat) => [seat.agent_id, seat.status])),
+})
