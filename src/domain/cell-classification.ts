@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { CELL_FILES, CELL_FOLDERS, type CellFileName, type CellHealth, type ScanReport } from '../contract/cell.ts'
-import { epochMs } from '../kernel/clock.ts'
+import { epochOf } from '../kernel/clock.ts'
 
 /** What was found at a path, without having judged it. */
 export type FolderFact = 'folder' | 'missing' | { readonly unusable: string }
@@ -64,7 +64,7 @@ export function classifyCell(facts: CellFacts, now_ms: number): Verdict {
   const cell = parsedValue(parse('cell.json', files['cell.json']))
   const meta = parsedValue(parse('meta/mission.json', files['meta/mission.json']))
   const heartbeat = parsedValue(parse('state/heartbeat.json', files['state/heartbeat.json']))
-  const age = heartbeat && Math.max(0, now_ms - epochMs(heartbeat.timestamp)) / 1000
+  const age = heartbeat && Math.max(0, now_ms - epochOf(heartbeat.timestamp)) / 1000
   const verdict = (health: CellHealth, problems: string[]): Verdict => ({
     health,
     problems,

@@ -14,3 +14,6 @@ export interface Entropy {
 
 /** ISO-8601 UTC with milliseconds, the form of every time on the wire. */
 export const isoTime = (epochMs: number): string => new Date(epochMs).toISOString()
+
+/** Milliseconds since the epoch of a time as the wire has it. */
+export const epochOf = (iso: string): number => Date.parse(iso)
