@@ -35,3 +35,10 @@ export interface ServerDeps {
   readonly version: string
   readonly limits?: Partial<HttpLimits>
 }
+
+export interface Listening {
+  readonly socket: string
+  readonly host: string
+  readonly port: number
+  readonly url: string
+}

@@ -6,19 +6,12 @@ import { LazarusError } from '../kernel/errors.ts'
 import { createFastify } from './fastify.ts'
 import type { Door } from './identity.ts'
 import { OpenCalls } from './open-calls.ts'
-import { DEFAULT_LIMITS, type ServerDeps } from './options.ts'
+import { DEFAULT_LIMITS, type Listening, type ServerDeps } from './options.ts'
 import { hostsOf } from './same-origin.ts'
 import { listenUnix, type UnixListener } from './unix-socket.ts'
 
 export const OPERATOR_SOCKET = 'api.sock'
 const MAX_CONNECTIONS = 2048
-
-export interface Listening {
-  readonly socket: string
-  readonly host: string
-  readonly port: number
-  readonly url: string
-}
 
 export interface PitServer {
   /** Opens TCP, the operator's socket and the doors of the cells. The lock on the state directory is held by now. */

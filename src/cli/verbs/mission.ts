@@ -1,0 +1,165 @@
+import type { Command } from 'commander'
+import type { Mission } from '../../contract/mission.ts'
+import type { Seat } from '../../contract/seat.ts'
+import { listMissions, missionPath } from '../find-mission.ts'
+import { sourceOf, withCopy } from '../hand-over.ts'
+import { addLifeOptions, addMissionOptions, type MissionOptions, missionFields, without } from '../mission-options.ts'
+import { ago, duration } from '../render/human.ts'
+import { facts, table } from '../render/table.ts'
+import type { Session } from '../session.ts'
+import { addVerb, type Run } from '../verb.ts'
+
+interface CreateOptions extends MissionOptions {
+  maxAgents?: number
+  timeout?: number
+  autoRevive?: string
+}
+
+const CREATE = {
+  usage: 'create <name>',
+  summary: 'open a mission; a local checkout is handed over as a copy of its HEAD',
+  examples: [
+    'mission create mend --repo . --level 2',
+    'mission create mend --repo https://example.org/app.git --ref v1.2',
+    'mission create lab --level 3 --limit memory=1G',
+  ],
+}
+
+export function addMissionVerbs(program: Command, run: Run): void {
+  const mission = program.command('mission').description('open, look at, pause and end missions')
+  addVerb<CreateOptions>(mission, run, CREATE, create, (verb) => {
+    addLifeOptions(
+      addMissionOptions(
+        verb.option('--repo <path|url>', 'repository to work on; without it the worktree starts empty'),
+      ),
+    )
+  })
+  addListVerb(mission, run)
+  const inspect = {
+    usage: 'inspect <mission>',
+    summary: 'one mission with its seats',
+    examples: ['mission inspect mend', 'mission inspect 3f2a --json'],
+  }
+  addVerb(mission, run, inspect, async (session, [name = '']) => {
+    const answer = await session.get<Mission>(await missionPath(session, name))
+    await session.print(answer, (value) => render(session, value))
+  })
+  for (const [verb, summary] of STEPS) {
+    const words = { usage: `${verb} <mission>`, summary, examples: [`mission ${verb} mend`] }
+    addVerb(mission, run, words, async (session, [name = '']) => {
+      const work = session.post<Mission>(`${await missionPath(session, name)}/${verb}`)
+      const answer = await session.progress(`mission ${verb}`, work)
+      await session.print(answer, (value) => `${value.mission_id} ${value.mission_name}: ${value.status}\n`)
+    })
+  }
+}
+
+const STEPS = [
+  ['pause', 'freeze every seat'],
+  ['resume', 'go on after a pause'],
+  ['complete', 'declare the mission done'],
+  ['archive', 'collect, write the portable record, release every sandbox'],
+] as const
+
+async function create(session: Session, [name]: readonly string[], options: CreateOptions): Promise<void> {
+  const source = await sourceOf(session, options.repo, options.ref)
+  const { maxAgents: max_agents, timeout, autoRevive: auto_revive } = options
+  const policies = auto_revive === undefined ? undefined : { auto_revive }
+  const body = without({
+    mission_name: name,
+    repo: source.repo,
+    ref: source.ref,
+    ...missionFields(options),
+    max_agents,
+    timeout,
+    policies,
+  })
+  const answer = await withCopy(session, source, () =>
+    session.progress('Opening the mission', session.post<Mission>('/v1/missions', body)),
+  )
+  await session.print(answer, ({ mission_id, isolation_level, base }) => {
+    const from = base.commit === null ? 'an empty worktree' : `commit ${base.commit.slice(0, 10)}`
+    return `${mission_id}\n${isolation_level}, from ${from}. Next: lazarus seat add ${mission_id.slice(0, 8)} <agent>\n`
+  })
+}
+
+function addListVerb(mission: Command, run: Run): void {
+  const words = { usage: 'ls', summary: 'list missions', examples: ['mission ls', 'mission ls --all --json'] }
+  addVerb<{ all?: true; names?: true }>(
+    mission,
+    run,
+    words,
+    async (session, _args, { all, names }) => {
+      if (session.json) return session.print(await session.get('/v1/missions', { query: { all, limit: 1000 } }), String)
+      const missions = await listMissions(session, { all: all ?? false })
+      if (names) return session.write(missions.map((one) => `${one.mission_name}\n`).join(''))
+      await session.write(
+        missions.length === 0 ? 'No missions. Open one with: lazarus mission create <name>\n' : list(session, missions),
+      )
+    },
+    (verb) => verb.option('-a, --all', 'also archived and destroyed ones').option('--names', 'print names alone'),
+  )
+}
+
+const list = (session: Session, missions: readonly Mission[]): string =>
+  table<Mission>(
+    [
+      { title: 'ID', value: (one) => one.mission_id.slice(0, 8) },
+      { title: 'NAME', value: (one) => one.mission_name },
+      {
+        title: 'STATUS',
+        value: (one) => one.status,
+        paint: (cell, value) => cell.replace(value, session.colours.status(value)),
+      },
+      { title: 'LEVEL', value: (one) => one.isolation_level },
+      { title: 'SEATS', value: (one) => `${one.health.active}/${one.health.seats}`, align: 'right' },
+      { title: 'CREATED', value: (one) => ago(one.created_at, session.io.now()) },
+    ],
+    missions,
+  )
+
+function render(session: Session, mission: Mission): string {
+  const { base, health } = mission
+  const about = facts([
+    ['id', mission.mission_id],
+    ['name', mission.mission_name],
+    ['status', mission.status],
+    ['level', mission.isolation_level],
+    [
+      'base',
+      base.commit === null
+        ? 'empty'
+        : `${base.commit.slice(0, 10)}${base.ref === null ? '' : ` (${base.ref})`} of ${base.repo}`,
+    ],
+    ['worktrees', mission.workspace],
+    ['created', `${ago(mission.created_at, session.io.now())} by ${mission.created_by}`],
+    ['timeout', duration(mission.timeout * 1000)],
+    ['revival', `${mission.policies.auto_revive}, at most ${mission.policies.max_retries} times`],
+    [
+      'seats',
+      `${health.seats} of ${mission.max_agents}: ${health.active} active, ${health.dead} dead, ${health.failed} failed`,
+    ],
+    ['directory', mission.directory],
+    ['events', mission.events],
+  ])
+  return mission.seats.length === 0 ? about : `${about}\n${seatTable(session, mission.seats)}`
+}
+
+export const seatTable = (session: Session, seats: readonly Seat[]): string =>
+  table<Seat>(
+    [
+      { title: 'AGENT', value: (seat) => seat.agent_id },
+      { title: 'ROLE', value: (seat) => seat.role },
+      {
+        title: 'STATUS',
+        value: (seat) => seat.status,
+        paint: (cell, value) => cell.replace(value, session.colours.status(value)),
+      },
+      { title: 'GEN', value: (seat) => seat.generation, align: 'right' },
+      { title: 'SINCE', value: (seat) => ago(seat.spawned_at, session.io.now()) },
+      { title: 'WORK', value: (seat) => seat.collected?.outcome ?? null },
+      { title: 'DEGRADED', value: (seat) => seat.isolation.effective?.degraded.join(', ') ?? null },
+      { title: 'ERROR', value: (seat) => seat.error?.message ?? null },
+    ],
+    seats,
+  )

@@ -1,0 +1,96 @@
+import { type Command, Option } from 'commander'
+import type { Seat, SpawnedSeat } from '../../contract/seat.ts'
+import { missionPath } from '../find-mission.ts'
+import { without } from '../mission-options.ts'
+import { limit, pair } from '../parse.ts'
+import { duration } from '../render/human.ts'
+import { facts } from '../render/table.ts'
+import type { Session } from '../session.ts'
+import { addVerb, type Run } from '../verb.ts'
+import { seatTable } from './mission.ts'
+import { addWithdrawVerb } from './withdraw.ts'
+
+interface AddOptions {
+  role?: string
+  env?: Readonly<Record<string, string>>
+  network?: string
+  limit?: Readonly<Record<string, number>>
+}
+
+const ADD = {
+  usage: 'add <mission> <agent> [command...]',
+  summary: 'seat an agent: spawn its sandbox; without a command the seat stays open for exec',
+  examples: [
+    'seat add mend builder',
+    'seat add mend reader --role read',
+    'seat add mend builder --env MODE=fast -- sh -c "make && git commit -am done"',
+  ],
+  notes: 'The token that is printed is shown once.',
+}
+const LIST = {
+  usage: 'ls <mission>',
+  summary: 'list the seats of a mission',
+  examples: ['seat ls mend', 'seat ls mend --json'],
+}
+const REMOVE = {
+  usage: 'rm <mission> <agent>',
+  summary: 'withdraw an agent; the same as lazarus withdraw',
+  examples: ['seat rm mend builder', 'seat rm mend builder --force'],
+}
+
+export function addSeatVerbs(program: Command, run: Run): void {
+  const seat = program.command('seat').description('seat agents in a mission, list and withdraw them')
+  addVerb<AddOptions>(seat, run, ADD, add, (verb) => {
+    verb
+      .addOption(
+        new Option('--role <role>', 'what the agent may do (default: write)').choices([
+          'lead',
+          'write',
+          'read',
+          'audit',
+        ]),
+      )
+      .option('--env <name=value>', 'variable of the agent; repeatable', pair)
+      .addOption(new Option('--network <mode>', 'network of this seat').choices(['none', 'allowlist', 'host']))
+      .option('--limit <name=value>', 'limit of this seat; repeatable', limit)
+  })
+  addVerb<{ names?: true }>(
+    seat,
+    run,
+    LIST,
+    async (session, [mission = ''], { names }) => {
+      const answer = await session.get<{ seats: Seat[] }>(`${await missionPath(session, mission)}/seats`, {
+        query: { limit: 1000 },
+      })
+      await session.print(answer, ({ seats }) => {
+        if (names) return seats.map((one) => `${one.agent_id}\n`).join('')
+        return seats.length === 0 ? 'No seats.\n' : seatTable(session, seats)
+      })
+    },
+    (verb) => verb.option('--names', 'print agent ids alone'),
+  )
+  addWithdrawVerb(seat, run, REMOVE)
+}
+
+async function add(
+  session: Session,
+  [mission = '', agent_id, ...command]: readonly string[],
+  options: AddOptions,
+): Promise<void> {
+  const { role, env, network, limit: limits } = options
+  const body = without({ agent_id, role, command: command.length > 0 ? command : undefined, env, network, limits })
+  const path = await missionPath(session, mission)
+  const answer = await session.progress('Spawning the cell', session.post<SpawnedSeat>(`${path}/seats`, body))
+  await session.print(answer, (seat) =>
+    facts([
+      ['agent', seat.agent_id],
+      ['role', seat.role],
+      ['status', seat.status],
+      ['level', seat.isolation.level],
+      ['degraded', seat.isolation.effective?.degraded.join(', ') || 'nothing'],
+      ['branch', seat.branch],
+      ['spawned in', duration(seat.spawn_ms)],
+      ['token', seat.token],
+    ]),
+  )
+}
