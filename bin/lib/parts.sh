@@ -201,7 +201,7 @@ operator_npm() { # ARG…
 modules_do() {
   if ((UID == 0)); then
     mkdir -p "$ROOT/node_modules"
-    chown -R "$OPERATOR:" "$ROOT/node_modules"
+    [[ $(stat -c %U "$ROOT/node_modules") == "$OPERATOR" ]] || chown -R "$OPERATOR:" "$ROOT/node_modules"
   fi
   (cd "$ROOT" && operator_npm ci --loglevel=error >&2)
   modules_stamp | as_operator tee "$ROOT/node_modules/.lazarus-stamp" >/dev/null
