@@ -23,9 +23,9 @@ export async function createMission(
   }
   const policy = missionPolicy(levelPolicy, ctx.config.limits, request.policy)
   requireNetwork(policy.network)
-  const report = await requireLevel(ctx, level)
+  await requireLevel(ctx, level)
+  const { overlay } = await ctx.hostFacts()
   const base = await ctx.workspace.resolve(request.repo ?? null, request.ref ?? null, abort)
-  const overlayWorks = report.effective?.workspace !== 'clone'
   abort.throwIfAborted()
   await ctx.cells.lay(mission_id)
   try {
@@ -37,7 +37,7 @@ export async function createMission(
         mission_name: request.mission_name,
         isolation_level: level,
         base,
-        workspace: overlayWorks ? (request.workspace ?? 'overlay') : 'clone',
+        workspace: overlay ? (request.workspace ?? 'overlay') : 'clone',
         max_agents: request.max_agents,
         timeout: request.timeout,
         policies: cellPolicies.parse({ max_retries: ctx.config.max_retries, ...request.policies }),

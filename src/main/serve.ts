@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
-import { writeFileAtomic } from '../store/atomic-file.ts'
+import { writeAtomic } from '../store/atomic-file.ts'
 import { compose, type RunningPit } from './compose.ts'
 import { createLogger } from './logger.ts'
 import type { Settings } from './settings.ts'
@@ -30,7 +30,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger(settings.config.log_level, options.foreground ? 2 : join(settings.stateDir, 'daemon.log'))
   const pit = await compose(settings, log)
   try {
-    await writeFileAtomic(join(settings.stateDir, 'pit.json'), JSON.stringify({ pid: options.pid, ...pit.listening }))
+    await writeAtomic(join(settings.stateDir, 'pit.json'), JSON.stringify({ pid: options.pid, ...pit.listening }), { durable: false })
     log.info({ ...pit.listening }, 'the pit listens')
     options.onListening?.(pit)
     await stopped(options.stop)

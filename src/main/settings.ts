@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { type Config, config as configSchema } from '../contract/config.ts'
 import { LazarusError } from '../kernel/errors.ts'
+import { stateDirOf } from './state-dir.ts'
 
 /** Everything that the environment and the configuration file decide, read once. */
 export interface Settings {
@@ -16,6 +17,8 @@ export interface Settings {
   /** Root of this package: policies/ and images/ lie there. */
   readonly packageDir: string
   readonly dockerHost: string | null
+  /** What git and ssh need to reach a repository: never handed to a cell. */
+  readonly remoteEnvironment: Readonly<Record<string, string>>
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -29,9 +32,7 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
   const home = env.HOME ?? '/'
   const configPath = env.LAZARUS_CONFIG ?? join(home, '.lazarus', 'config.json')
   const config = readConfig(configPath, env.LAZARUS_CONFIG !== undefined)
-  const stateDir = resolve(
-    overrides.stateDir ?? env.LAZARUS_STATE_DIR ?? join(env.XDG_STATE_HOME ?? join(home, '.local', 'state'), 'lazarus'),
-  )
+  const stateDir = stateDirOf(env, overrides.stateDir)
   return {
     stateDir,
     missionsPath: resolve(env.LAZARUS_MISSIONS_PATH ?? config.missions_path ?? defaultMissionsPath(stateDir)),
@@ -41,7 +42,14 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
     configPath,
     packageDir: resolve(import.meta.dirname, '..', '..'),
     dockerHost: env.DOCKER_HOST ?? null,
+    remoteEnvironment: pick(env, REMOTE_NAMES),
   }
+}
+
+const REMOTE_NAMES = ['HOME', 'SSH_AUTH_SOCK', 'http_proxy', 'https_proxy', 'no_proxy', 'HTTPS_PROXY', 'NO_PROXY', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'GIT_SSL_CAINFO']
+
+function pick(env: Environment, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])))
 }
 
 function defaultMissionsPath(stateDir: string): string {

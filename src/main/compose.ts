@@ -1,0 +1,91 @@
+import { join } from 'node:path'
+import type { Adapters } from '../app/adapters.ts'
+import { createPit, type Pit } from '../app/pit.ts'
+import { createHomeWatch } from '../homes/home-watch.ts'
+import { UnixCellDoors } from '../http/cell-door.ts'
+import type { Listening } from '../http/options.ts'
+import { createServer } from '../http/server.ts'
+import type { Log } from '../kernel/log.ts'
+import { createCellDirectory } from '../store/cell-directory.ts'
+import { createRunDirs } from '../store/run-dirs.ts'
+import { createSeatLogs } from '../store/seat-logs.ts'
+import { createSeatVault } from '../store/seat-vault.ts'
+import { createSqliteLog } from '../store/sqlite-log.ts'
+import { createWorkspace } from '../workspace/workspace.ts'
+import { systemClock, systemEntropy } from './chance.ts'
+import { createDrivers } from './drivers.ts'
+import { readHostFacts } from './host.ts'
+import { operatorTokenHash } from './operator-token.ts'
+import { ownDirectory } from './own-directory.ts'
+import { readPolicies } from './policies.ts'
+import type { Settings } from './settings.ts'
+import { VERSION } from './version.ts'
+
+export interface RunningPit extends AsyncDisposable {
+  readonly pit: Pit
+  readonly listening: Listening
+}
+
+/** Builds every adapter and starts the pit. The ledger comes first: its lock keeps a second pit away from the rest. */
+export async function compose(settings: Settings, log: Log, faults?: (point: string) => void): Promise<RunningPit> {
+  const stateDir = ownDirectory(settings.stateDir)
+  const ledger = createSqliteLog({ path: join(stateDir, 'ledger.db'), clock: systemClock })
+  try {
+    return await start(settings, stateDir, ledger, log, faults)
+  } catch (error) {
+    await ledger.close()
+    throw error
+  }
+}
+
+async function start(settings: Settings, stateDir: string, ledger: Adapters['ledger'], log: Log, faults?: (point: string) => void): Promise<RunningPit> {
+  const missionsPath = ownDirectory(settings.missionsPath)
+  const { config } = settings
+  const shared = { clock: systemClock, entropy: systemEntropy, log }
+  const homes = createHomeWatch({ ...shared, globs: config.homes, exempt: [stateDir, missionsPath], sealsDir: join(stateDir, 'seals') })
+  const drivers = createDrivers({ ...settings, stateDir }, log)
+  const doors = new UnixCellDoors({ directory: join(stateDir, 'doors'), entropy: systemEntropy })
+  const adapters: Adapters = {
+    ...shared,
+    ledger,
+    homes,
+    config,
+    drivers: drivers.byLevel,
+    door: doors,
+    policies: readPolicies(settings.packageDir),
+    cells: createCellDirectory({ missionsPath, clock: systemClock, ledger }),
+    workspace: createWorkspace({
+      ...shared,
+      stateDir,
+      missionsPath,
+      refuseHome: (path) => homes.refuseHome(path),
+      retention: config.retention,
+      remoteEnvironment: settings.remoteEnvironment,
+    }),
+    vault: createSeatVault({ dir: join(stateDir, 'vault') }),
+    runDirs: createRunDirs(join(stateDir, 'sandboxes')),
+    seatLogs: createSeatLogs(),
+    hostFacts: cached(() => readHostFacts(settings)),
+    operatorTokenHash: operatorTokenHash(stateDir, systemEntropy),
+    ownPaths: [stateDir, missionsPath],
+    ...(faults ? { faults } : {}),
+  }
+  const pit = createPit(adapters)
+  const server = await createServer({ ...shared, app: pit, cellDoors: doors, state_dir: stateDir, listen: settings.listen, version: VERSION })
+  const listening = await server.listen()
+  return {
+    pit,
+    listening,
+    async [Symbol.asyncDispose]() {
+      await server.close()
+      await pit[Symbol.asyncDispose]()
+      await drivers.close()
+      await ledger.close()
+    },
+  }
+}
+
+function cached<T>(load: () => Promise<T>): () => Promise<T> {
+  let value: Promise<T> | null = null
+  return () => (value ??= load())
+}

@@ -1,0 +1,28 @@
+import type { LocalPit, ServeRequest } from '../cli/settings.ts'
+import { silentLog } from '../kernel/log.ts'
+import { compose } from './compose.ts'
+import { probeHost } from './host.ts'
+import { serve } from './serve.ts'
+import { readSettings } from './settings.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** What the CLI does without a running pit. The only module behind which fastify, dockerode and SQLite are loaded. */
+export function createLocalPit(env: Environment, uid: number, pid: number): LocalPit {
+  return {
+    serve: ({ state_dir, listen, log_to_file, stop, onListening }: ServeRequest) =>
+      serve({
+        settings: readSettings(env, { stateDir: state_dir, listen }),
+        foreground: !log_to_file,
+        uid,
+        pid,
+        stop,
+        onListening: ({ listening }) => onListening(listening),
+      }),
+    doctor: (state_dir) => probeHost(readSettings(env, { stateDir: state_dir })),
+    start: async (state_dir) => {
+      const pit = await compose(readSettings(env, { stateDir: state_dir, listen: '127.0.0.1:0' }), silentLog)
+      return { socket: pit.listening.socket, close: async () => pit[Symbol.asyncDispose]() }
+    },
+  }
+}
