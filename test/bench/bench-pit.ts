@@ -1,0 +1,102 @@
+import { join } from 'node:path'
+import { Client } from 'undici'
+import { PitProcess } from '../support/pit-process.ts'
+import { FirstByte } from './first-byte.ts'
+
+export type Level = 'level_1' | 'level_2' | 'level_3'
+
+/** A real pit in a process of its own, and one client that keeps its connection to the unix socket. */
+export class BenchPit implements AsyncDisposable {
+  readonly #process: PitProcess
+  readonly #client: Client
+
+  private constructor(process: PitProcess) {
+    this.#process = process
+    this.#client = new Client('http://pit', { socketPath: join(process.stateDir, 'api.sock'), pipelining: 1 })
+  }
+
+  static async start(): Promise<BenchPit> {
+    return new BenchPit(await PitProcess.start())
+  }
+
+  get pid(): number {
+    return this.#process.pid
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: what a stranger's program would see
+  async call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<any> {
+    const answer = await this.#client.request({
+      method,
+      path,
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    })
+    const text = await answer.body.text()
+    if (answer.statusCode >= 400) throw new Error(`${method} ${path} answered ${answer.statusCode}: ${text}`)
+    return JSON.parse(text)
+  }
+
+  /** Opens a mission and seats an agent in it once, so that the base is warm. */
+  async openMission(level: Level, repo: string, max_agents = 10_000): Promise<Cell> {
+    const mission = await this.call('POST', '/v1/missions', {
+      mission_name: `bench ${level}`,
+      isolation_level: level,
+      repo,
+      max_agents,
+    })
+    return new Cell(this, mission.mission_id, mission.directory)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.close()
+    await this.#process[Symbol.asyncDispose]()
+  }
+}
+
+export interface SpawnTimes {
+  /** From the request to the first byte of the agent's output, as a reader of its log sees it. */
+  readonly first_byte_ms: number
+  /** From the request to the whole answer 201. */
+  readonly answered_ms: number
+}
+
+/** One mission of the bench. */
+export class Cell {
+  readonly #pit: BenchPit
+  readonly #directory: string
+  readonly path: string
+  #seats = 0
+
+  constructor(pit: BenchPit, mission_id: string, directory: string) {
+    this.#pit = pit
+    this.#directory = directory
+    this.path = `/v1/missions/${mission_id}`
+  }
+
+  /**
+   * A seat whose agent says one line and stays. Its log is watched from before the request, because that is where
+   * every reader of output looks (`GET …/logs?follow` too): the first byte counts when it is there to be read.
+   */
+  async spawn(
+    command: readonly string[] = ['sh', '-c', 'echo ready; exec sleep infinity'],
+  ): Promise<SpawnTimes & { agent_id: string }> {
+    const agent_id = `seat-${++this.#seats}`
+    using byte = new FirstByte(join(this.#directory, 'logs', `${agent_id}.log`))
+    const began = performance.now()
+    await this.#pit.call('POST', `${this.path}/seats`, { agent_id, role: 'write', command })
+    const answered = performance.now()
+    const first = await byte.seen
+    return { agent_id, first_byte_ms: first - began, answered_ms: answered - began }
+  }
+
+  exec(agent_id: string, command: readonly string[]): Promise<{ exit_code: number }> {
+    return this.#pit.call('POST', `${this.path}/seats/${agent_id}/exec`, { command })
+  }
+
+  withdraw(agent_id: string): Promise<unknown> {
+    return this.#pit.call('DELETE', `${this.path}/seats/${agent_id}?force=true`)
+  }
+
+  destroy(): Promise<unknown> {
+    return this.#pit.call('DELETE', `${this.path}?force=true`)
+  }
+}

@@ -1,0 +1,95 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { BenchPit } from './bench-pit.ts'
+import { contest } from './contest.ts'
+import { makeHistory } from './history.ts'
+import { load, machineFacts } from './machine.ts'
+import { type Options, parseOptions, UsageError, usage } from './options.ts'
+import { preparePeers, removeContainers } from './peers/peers.ts'
+import type { Bench, RowReport } from './row.ts'
+import { atRest } from './rows/at-rest.ts'
+import { exec } from './rows/exec.ts'
+import { ledger } from './rows/ledger.ts'
+import { repositorySize } from './rows/repository-size.ts'
+import { spawn } from './rows/spawn.ts'
+import { renderRow } from './table.ts'
+
+const ROWS = [spawn, exec, repositorySize, ledger, atRest]
+
+type Measured = RowReport & {
+  readonly load: { readonly before: number; readonly after: number }
+  readonly took_s: number
+}
+
+const say = (progress: string) => process.stderr.write(`bench: ${progress}\n`)
+
+/** The bench with everything that it owns; disposing it leaves nothing behind but the cache of the peers. */
+async function openBench(options: Options, abort: AbortSignal, stack: AsyncDisposableStack): Promise<Bench> {
+  const dir = await mkdtemp('/var/tmp/lazarus-bench-')
+  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  const label = `lazarus-bench=${process.pid}`
+  stack.defer(() => removeContainers(label))
+  const repositories = new Map<number, Promise<string>>()
+  let pit: Promise<BenchPit> | null = null
+  return {
+    quick: options.quick,
+    dir,
+    abort,
+    say,
+    peers: await preparePeers(label, say),
+    pit: () => (pit ??= BenchPit.start().then((started) => stack.use(started))),
+    repository: (files) => {
+      const known = repositories.get(files) ?? makeHistory(dir, files)
+      repositories.set(files, known)
+      return known
+    },
+    contest: (contenders, rounds) => contest(contenders, rounds, abort),
+  }
+}
+
+async function measure(bench: Bench, options: Options): Promise<Measured[]> {
+  const measured: Measured[] = []
+  for (const row of options.rows) {
+    const before = load()
+    const began = performance.now()
+    say(`${row.name}: ${row.about}`)
+    const reports = await row.run(bench)
+    const took_s = (performance.now() - began) / 1000
+    for (const report of reports) {
+      measured.push({ ...report, load: { before, after: load() }, took_s })
+      process.stdout.write(
+        `${renderRow(report)}\n\nload ${before.toFixed(2)} before, ${load().toFixed(2)} after; ${took_s.toFixed(0)} s\n\n`,
+      )
+    }
+  }
+  return measured
+}
+
+async function main(args: readonly string[], abort: AbortSignal): Promise<void> {
+  const options = parseOptions(args, ROWS)
+  if (options === null) return void process.stdout.write(usage(ROWS))
+  await using stack = new AsyncDisposableStack()
+  const bench = await openBench(options, abort, stack)
+  const machine = await machineFacts(bench.dir)
+  process.stdout.write(
+    `${Object.entries(machine)
+      .map(([name, value]) => `- ${name}: ${value}`)
+      .join('\n')}\n\n`,
+  )
+  const at = new Date().toISOString()
+  const rows = await measure(bench, options)
+  if (options.json !== null)
+    await writeFile(options.json, `${JSON.stringify({ at, quick: options.quick, machine, rows }, null, 2)}\n`)
+}
+
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)))
+try {
+  await main(process.argv.slice(2), stop.signal)
+} catch (error) {
+  const wrong = error instanceof UsageError
+  process.stderr.write(
+    wrong ? `${error.message}\n${usage(ROWS)}` : `bench: ${error instanceof Error ? error.stack : error}\n`,
+  )
+  process.exitCode = wrong ? 2 : 1
+}

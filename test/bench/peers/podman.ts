@@ -1,0 +1,78 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { output, timed } from '../command.ts'
+import type { Contender } from '../contest.ts'
+import type { Peers } from './peers.ts'
+
+const runArgs = ({ image, label }: Peers, mount: readonly string[]): string[] => [
+  'run',
+  '--rm',
+  '--network',
+  'none',
+  '--label',
+  label,
+  '--entrypoint',
+  '',
+  ...mount,
+  image,
+  'echo',
+  'ready',
+]
+
+/** `podman run` alone: no worktree, nothing of the repository inside. */
+export const podmanRun = (peers: Peers): Contender => ({
+  name: 'podman run',
+  sample: async () => (await timed('podman', runArgs(peers, []))).first_byte_ms,
+})
+
+/** What one does by hand for an agent: a worktree of its own, and a container that sees it. */
+export function worktreeAndPodman(peers: Peers, repository: string, dir: string): Contender {
+  let count = 0
+  return {
+    name: 'git worktree add + podman run',
+    sample: async () => {
+      const worktree = join(dir, `worktree-${++count}`)
+      try {
+        const added = await timed('git', [
+          '-C',
+          repository,
+          'worktree',
+          'add',
+          '--quiet',
+          '-b',
+          `seat-${count}`,
+          worktree,
+        ])
+        const started = await timed('podman', runArgs(peers, ['--volume', `${worktree}:/workspace`]))
+        return added.exit_ms + started.first_byte_ms
+      } finally {
+        await rm(worktree, { recursive: true, force: true })
+        await output('git', ['-C', repository, 'worktree', 'prune'])
+      }
+    },
+  }
+}
+
+/** `podman exec` into a container that runs for the whole contest. */
+export function podmanExec(peers: Peers): Contender {
+  let container: Promise<string> | null = null
+  return {
+    name: 'podman exec',
+    sample: async () => {
+      container ??= output('podman', [
+        'run',
+        '--detach',
+        '--network',
+        'none',
+        '--label',
+        peers.label,
+        '--entrypoint',
+        '',
+        peers.image,
+        'sleep',
+        'infinity',
+      ])
+      return (await timed('podman', ['exec', await container, 'true'])).exit_ms
+    },
+  }
+}
