@@ -16,8 +16,6 @@ function onDevice(path: string, mounts: readonly MountFact[]): string | null {
   return `/${mount.device}${mount.root === '/' ? '' : mount.root}${below === '/' ? '' : below}`
 }
 
-const present = (paths: readonly (string | null)[]): string[] => paths.filter((path) => path !== null)
-
 /** The conflict of a path, or of anything mounted below it, with a home under another name. */
 function aliasConflict(
   path: string,
@@ -25,11 +23,14 @@ function aliasConflict(
   exempt: readonly string[],
   mounts: readonly MountFact[],
 ): HomeConflict | null {
-  const translate = (paths: readonly string[]) => present(paths.map((one) => onDevice(one, mounts)))
-  const [homesThere, exemptThere] = [translate(homes), translate(exempt)]
-  for (const place of translate([path, ...mountsBelow(path, mounts).map((mount) => mount.target)])) {
-    const conflict = homeConflict(place, homesThere, exemptThere)
-    if (conflict) return conflict
+  const translate = (paths: readonly string[]) => paths.flatMap((one) => onDevice(one, mounts) ?? [])
+  const places = translate([path, ...mountsBelow(path, mounts).map((mount) => mount.target)])
+  const own = translate(exempt)
+  for (const home of homes) {
+    for (const place of places) {
+      const conflict = homeConflict(place, translate([home]), own)
+      if (conflict) return { ...conflict, home }
+    }
   }
   return null
 }
