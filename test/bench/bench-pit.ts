@@ -1,22 +1,27 @@
 import { join } from 'node:path'
-import { Client } from 'undici'
+import { Pool } from 'undici'
 import { PitProcess } from '../support/pit-process.ts'
 import { FirstByte } from './first-byte.ts'
 
 export type Level = 'level_1' | 'level_2' | 'level_3'
 
-/** A real pit in a process of its own, and one client that keeps its connection to the unix socket. */
+/** A real pit in a process of its own, and a client that keeps its connections to the unix socket. */
 export class BenchPit implements AsyncDisposable {
   readonly #process: PitProcess
-  readonly #client: Client
+  readonly #client: Pool
 
-  private constructor(process: PitProcess) {
+  private constructor(process: PitProcess, connections: number) {
     this.#process = process
-    this.#client = new Client('http://pit', { socketPath: join(process.stateDir, 'api.sock'), pipelining: 1 })
+    this.#client = new Pool('http://pit', { socketPath: join(process.stateDir, 'api.sock'), connections })
   }
 
-  static async start(): Promise<BenchPit> {
-    return new BenchPit(await PitProcess.start())
+  static async start(connections = 1): Promise<BenchPit> {
+    return new BenchPit(await PitProcess.start(), connections)
+  }
+
+  /** Everything that the pit writes lies below it. */
+  get directory(): string {
+    return this.#process.stateDir
   }
 
   get pid(): number {
@@ -35,7 +40,7 @@ export class BenchPit implements AsyncDisposable {
     return JSON.parse(text)
   }
 
-  /** Opens a mission and seats an agent in it once, so that the base is warm. */
+  /** Opens a mission; the base of its commit is checked out when this answers. */
   async openMission(level: Level, repo: string, max_agents = 10_000): Promise<Cell> {
     const mission = await this.call('POST', '/v1/missions', {
       mission_name: `bench ${level}`,
@@ -76,16 +81,22 @@ export class Cell {
    * A seat whose agent says one line and stays. Its log is watched from before the request, because that is where
    * every reader of output looks (`GET …/logs?follow` too): the first byte counts when it is there to be read.
    */
-  async spawn(
-    command: readonly string[] = ['sh', '-c', 'echo ready; exec sleep infinity'],
-  ): Promise<SpawnTimes & { agent_id: string }> {
-    const agent_id = `seat-${++this.#seats}`
+  async spawn(): Promise<SpawnTimes & { agent_id: string }> {
+    const agent_id = this.#nextName()
     using byte = new FirstByte(join(this.#directory, 'logs', `${agent_id}.log`))
     const began = performance.now()
-    await this.#pit.call('POST', `${this.path}/seats`, { agent_id, role: 'write', command })
+    await this.seat(['sh', '-c', 'echo ready; exec sleep infinity'], agent_id)
     const answered = performance.now()
-    const first = await byte.seen
-    return { agent_id, first_byte_ms: first - began, answered_ms: answered - began }
+    return { agent_id, first_byte_ms: (await byte.seen) - began, answered_ms: answered - began }
+  }
+
+  /** A seat with this agent; resolves with the answer. */
+  seat(command: readonly string[], agent_id: string = this.#nextName()): Promise<unknown> {
+    return this.#pit.call('POST', `${this.path}/seats`, { agent_id, role: 'write', command })
+  }
+
+  #nextName(): string {
+    return `seat-${++this.#seats}`
   }
 
   exec(agent_id: string, command: readonly string[]): Promise<{ exit_code: number }> {

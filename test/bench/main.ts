@@ -11,9 +11,10 @@ import { exec } from './rows/exec.ts'
 import { ledger } from './rows/ledger.ts'
 import { repositorySize } from './rows/repository-size.ts'
 import { spawn } from './rows/spawn.ts'
+import { thousandSeats } from './rows/thousand-seats.ts'
 import { renderRow } from './table.ts'
 
-const ROWS = [spawn, exec, repositorySize, ledger, atRest]
+const ROWS = [spawn, exec, repositorySize, ledger, atRest, thousandSeats]
 
 type Measured = RowReport & {
   readonly load: { readonly before: number; readonly after: number }

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { pid as self } from 'node:process'
 
 const TICKS_PER_SECOND = 100 // USER_HZ, the same on every Linux that Node runs on
 
@@ -29,13 +30,52 @@ function kilobytes(pid: number, file: string, field: string): number {
 /** MiB of memory that a process has in RAM. */
 export const residentMiB = (pid: number): number => kilobytes(pid, 'status', 'VmRSS') / 1024
 
-/** MiB of a process where a shared page counts in parts. */
-export const proportionalMiB = (pid: number): number => kilobytes(pid, 'smaps_rollup', 'Pss') / 1024
+/** MiB of processes, where a page that several share counts in parts. Throws when one of them may not be looked at. */
+export function memoryOf(pids: readonly number[]): number {
+  return pids.map(proportionalKiB).reduce((a, b) => a + b, 0) / 1024
+}
 
-/** The pids for which `wanted` says yes, given the whole command line with spaces. */
-export function processes(wanted: (command: string) => boolean): number[] {
-  return readdirSync('/proc')
+function proportionalKiB(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`)
+  if (stat === null || fields(stat)[0] === 'Z') return 0
+  const found = kilobytes(pid, 'smaps_rollup', 'Pss')
+  if (found === 0) throw new Error(`the memory of process ${pid} cannot be read`)
+  return found
+}
+
+interface Process {
+  readonly pid: number
+  readonly parent: number
+  readonly belongs: boolean
+}
+
+const link = (path: string): string => {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
+/**
+ * The daemon, every process that works in its directory or names it on its command line, and all their descendants:
+ * sandboxes are no children of the daemon, because they outlive it.
+ */
+export function processesOf(directory: string, daemon: number): number[] {
+  const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => wanted((read(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ')))
+    .flatMap((pid): Process[] => {
+      const stat = read(`/proc/${pid}/stat`)
+      if (stat === null) return []
+      const named =
+        (read(`/proc/${pid}/cmdline`) ?? '').includes(directory) || link(`/proc/${pid}/cwd`).startsWith(directory)
+      return [{ pid, parent: Number(fields(stat)[1]), belongs: named || pid === daemon }]
+    })
+  const found = new Set(all.filter((process) => process.belongs && process.pid !== self).map((process) => process.pid))
+  for (let before = -1; before !== found.size; ) {
+    before = found.size
+    for (const { pid, parent } of all) if (found.has(parent)) found.add(pid)
+  }
+  return [...found]
 }
