@@ -7,4 +7,6 @@ const PATTERNS = Object.values(ROUTES).map(({ method, path }) => ({
 
 /** The methods that the route table has for a path. */
 export const allowedMethods = (path: string): readonly string[] =>
-  PATTERNS.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
+  PATTERNS.filter(({ pattern }) => pattern.test(path))
+    .map(({ method }) => method)
+    .sort()

@@ -60,7 +60,7 @@ export function errorReply(error: LazarusError, request_id: string): ErrorReply 
 
 function headersFor(error: LazarusError): Record<string, string> {
   if (error.code === 'unauthorized') return { 'www-authenticate': 'Bearer realm="lazarus"' }
-  if (error.code === 'too_many_requests') return { 'retry-after': String(error.details?.['retry_after_s'] ?? 1) }
-  if (error.code === 'method_not_allowed') return { allow: [error.details?.['allow']].flat().join(', ') }
+  if (error.code === 'too_many_requests') return { 'retry-after': String(error.details?.retry_after_s ?? 1) }
+  if (error.code === 'method_not_allowed') return { allow: [error.details?.allow].flat().join(', ') }
   return {}
 }

@@ -120,7 +120,11 @@ function refuseUnknown(request: FastifyRequest): never {
 
 function sendError(deps: FastifyDeps, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const { status, headers, body } = replyTo(deps, error, request)
-  reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body)
+  reply
+    .code(status)
+    .headers({ ...HYGIENE, 'x-request-id': request.id, ...headers })
+    .type('application/json; charset=utf-8')
+    .send(body)
 }
 
 function sendRaw(deps: FastifyDeps, request: FastifyRequest, reply: FastifyReply, error: unknown): void {

@@ -168,10 +168,16 @@ export interface Stage extends AsyncDisposable {
   close(): Promise<void>
 }
 
+export interface StageOptions {
+  readonly limits?: Partial<HttpLimits>
+  readonly listen?: string
+  readonly state_dir?: string
+}
+
 /** The real server over an application, in a directory of its own. */
-export async function raise(app: Application, limits: Partial<HttpLimits> = {}, state?: string): Promise<Stage> {
+export async function raise(app: Application, options: StageOptions = {}): Promise<Stage> {
   const parent = await mkdtemp(join(tmpdir(), 'lazarus-http-'))
-  const state_dir = state === undefined ? parent : join(parent, state)
+  const { limits = {}, listen = '127.0.0.1:0', state_dir = join(parent, 'state') } = options
   const entropy = { uuid: randomUUID, token: (bytes: number) => randomBytes(bytes).toString('base64url') }
   const clock = { now: () => Date.now(), monotonic: () => performance.now() }
   const lines: LogLine[] = []
@@ -183,11 +189,15 @@ export async function raise(app: Application, limits: Partial<HttpLimits> = {}, 
     clock,
     entropy,
     state_dir,
-    listen: '127.0.0.1:0',
+    listen,
     version: '0.0.0-test',
     limits,
   })
-  const at = await server.listen()
+  const at = await server.listen().catch(async (error) => {
+    await server.close()
+    await rm(parent, { recursive: true, force: true })
+    throw error
+  })
   return {
     at,
     doors,
