@@ -34,7 +34,7 @@ wanted_packages() { # lines "package probe"
   local extra
   for extra in "${extras[@]}"; do
     case $extra in
-      bench) printf '%s\n' 'hyperfine hyperfine' 'restic restic' ;;
+      bench) printf '%s\n' 'ripgrep rg' 'socat socat' ;; # what sandbox-runtime needs
       vm) printf '%s\n' 'qemu-system-x86 qemu-system-x86_64' 'qemu-utils qemu-img' 'e2fsprogs mke2fs' \
         'openssh-client ssh' ;;
     esac
