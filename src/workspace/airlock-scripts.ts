@@ -119,10 +119,11 @@ entries=$(du --summarize --total --inodes -- "$@" | tail -n 1 | cut -f 1)
 echo "$bytes $entries"
 `
 
-/** Paths below /seat that we wrote ourselves. Answers one line per entry that is not among them, at most one. */
+/** Paths below /seat that we wrote ourselves. Answers "ours" when there is nothing else, by any name of any bytes. */
 export const FIND_FOREIGN = `${SEAT}
 printf '%s\\n' "$@" >/scratch/ours
-find upper tree home -mindepth 1 -printf '%p\\n' 2>/dev/null | grep --invert-match --line-regexp --fixed-strings --max-count=1 --file=/scratch/ours || :
+find upper tree home -mindepth 1 -print0 2>/dev/null |
+  LC_ALL=C grep --null-data --text --invert-match --line-regexp --fixed-strings --quiet --file=/scratch/ours || { [ $? = 1 ] && echo ours; }
 `
 
 /** Deletes everything below /seat, of any mode and depth. */

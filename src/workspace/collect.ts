@@ -110,7 +110,7 @@ async function bring(tip: string, context: CollectContext): Promise<void> {
     const known = [base.commit, head].filter((id) => id !== null)
     const passage = { script: PACK_COMMITS, args: [tip, ...known], ...context.view, unprivileged: true, abort }
     await using quarantine = await receiveFrom(
-      streamOf((on_stdout) => context.airlock.pass(passage, { on_stdout, max_stdout_bytes: context.max_bytes })),
+      streamOf((on_stdout) => context.airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER })),
       { repository: trusted.path, strict: true, max_bytes: context.max_bytes, abort, refuse: refused },
     )
     await quarantine.requireConnected([tip])

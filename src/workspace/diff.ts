@@ -16,14 +16,14 @@ const PLAIN = ['--no-ext-diff', '--no-textconv', '--no-color', '--find-renames',
 export async function diff(context: CollectContext, max_bytes: number): Promise<{ text: Uint8Array; truncated: boolean }> {
   const { airlock, trusted, base, abort } = context
   const passage = { script: PACK_WORKTREE, args: base.commit === null ? [''] : [base.commit, base.commit], ...context.view, unprivileged: true, abort }
-  const stream = streamOf((on_stdout) => airlock.pass(passage, { on_stdout, max_stdout_bytes: context.max_bytes }))
+  const stream = streamOf((on_stdout) => airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }))
   const answer = splitFirstLine(stream)
   const options = { repository: trusted.path, strict: false, max_bytes: context.max_bytes, abort, refuse: refused }
   await using quarantine = await receiveFrom({ chunks: answer.rest, done: stream.done }, options)
   const worktree = await answer.line
   if (!/^[0-9a-f]{40}$/.test(worktree)) throw refused('The worktree named an odd commit', worktree.slice(0, 100))
   await quarantine.requireConnected([worktree])
-  return bounded(['diff', ...PLAIN, base.commit ?? EMPTY_TREE, worktree, '--'], trusted.path, quarantine.environment, max_bytes, abort)
+  return await bounded(['diff', ...PLAIN, base.commit ?? EMPTY_TREE, worktree, '--'], trusted.path, quarantine.environment, max_bytes, abort)
 }
 
 interface SplitStream {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { SeatName } from '../contract/ids.ts'
 import type { BaseRef } from '../contract/mission.ts'
@@ -157,7 +157,6 @@ async function seedGit(dotGit: string, { seat, base }: SeatLayer): Promise<void>
     createFile(join(dotGit, 'config'), baseConfig(base) + user),
     ...(base.commit === null ? [] : [createFile(join(branches, seat.agent_id), `${base.commit}\n`)]),
   ])
-  await syncDirectory(dotGit)
 }
 
 /** What stands at /mission, read-only; `artifacts` is the place where those of every seat are mounted. */
@@ -165,8 +164,8 @@ async function layBrief(brief: string, { seat, role, base }: SeatLayer): Promise
   await mkdir(join(brief, 'artifacts'), { recursive: true, mode: 0o700 })
   const branch = role === 'audit' ? null : `mission/${seat.agent_id}`
   const facts = { ...seat, role, branch, base: { repo: base.repo, ref: base.ref, commit: base.commit } }
-  await createFile(join(brief, 'mission.json'), `${JSON.stringify(facts, null, 2)}\n`)
-  await createFile(join(brief, 'README'), BRIEF)
+  await writeFile(join(brief, 'mission.json'), `${JSON.stringify(facts, null, 2)}\n`)
+  await writeFile(join(brief, 'README'), BRIEF)
 }
 
 const BRIEF = `You work in a mission cell.

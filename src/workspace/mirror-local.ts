@@ -117,7 +117,7 @@ async function bringObjects(
   deps.onProgress(`Copying ${shown}`)
   const passage = { script: PACK_SOURCE, args: [git_dir], mounts, unprivileged: true, abort }
   const stdin = bytes(`${unknown.join('\n')}\n--not\n${known.join('\n')}\n`)
-  await using quarantine = await receiveFrom(streamOf((on_stdout) => deps.airlock.pass(passage, { stdin, on_stdout })), {
+  await using quarantine = await receiveFrom(streamOf((on_stdout) => deps.airlock.pass(passage, { stdin, on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER })), {
     repository: mirror,
     strict: false,
     max_bytes: deps.max_bytes,

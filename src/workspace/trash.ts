@@ -13,6 +13,7 @@ import type { Airlock } from './airlock.ts'
 import { FIND_FOREIGN, TAR_SEAT } from './airlock-scripts.ts'
 import type { Faults } from './durable.ts'
 import { makePrivateDirectory, randomName, replaceFile, syncDirectory } from './durable.ts'
+import { text } from './git.ts'
 import type { LayerRecord } from './layer.ts'
 import { seededPaths } from './layer.ts'
 import { writtenBy } from './mounts.ts'
@@ -45,7 +46,7 @@ export async function discardToTrash(deps: TrashDeps, { seat }: SeatLayer, recor
   if (found !== null) return snapshotOf(found)
   const mounts = [{ kind: 'bind', source: directory, target: '/seat', read_only: true }] as const
   const look = { script: FIND_FOREIGN, args: seededPaths(seat.agent_id).map((name) => `upper/${name}`), mounts, unprivileged: false, abort }
-  if ((await deps.airlock.pass(look, { max_stdout_bytes: 65_536 })).stdout.length === 0) return null
+  if (text(await deps.airlock.pass(look, { max_stdout_bytes: 65_536 })) === 'ours') return null
 
   await makePrivateDirectory(dirname(path))
   const archive = await writeArchive(deps, path, record, mounts, abort)
@@ -108,11 +109,11 @@ const tooMuch = (what: string) =>
   })
 
 export async function readNote(path: string): Promise<TrashNote | null> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const note = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null
     throw error
   })
-  return text === null ? null : (JSON.parse(text) as TrashNote)
+  return note === null ? null : (JSON.parse(note) as TrashNote)
 }
 
 const snapshotOf = ({ agent_id, path, bytes, sha256, keep_until }: TrashNote): FinalSnapshot => ({ agent_id, path, bytes, sha256, keep_until })
