@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ROOT } from './source-tree.ts'
@@ -52,14 +52,21 @@ export class PitProcess implements AsyncDisposable {
 
   get environment(): NodeJS.ProcessEnv {
     return {
-      PATH: process.env['PATH'],
-      HOME: process.env['HOME'],
-      XDG_RUNTIME_DIR: process.env['XDG_RUNTIME_DIR'],
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR,
       LAZARUS_STATE_DIR: this.stateDir,
       LAZARUS_MISSIONS_PATH: join(this.stateDir, 'missions'),
       LAZARUS_LISTEN: '127.0.0.1:0',
       ...this.#environment,
     }
+  }
+
+  async configure(config: object): Promise<void> {
+    await mkdir(this.stateDir, { recursive: true, mode: 0o700 })
+    const path = join(this.stateDir, 'config.json')
+    await writeFile(path, JSON.stringify(config))
+    this.#environment.LAZARUS_CONFIG = path
   }
 
   /** Starts the daemon and waits until it listens. */
