@@ -1,14 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -106,7 +97,7 @@ describe('scan', () => {
       ['a FIFO', (path) => spawnSync('mkfifo', [path]), /is a special file, not a file/],
       ['a symlink', (path) => symlinkSync('/etc/passwd', path), /is a symlink, not a file/],
       ['a symlink to itself', (path) => symlinkSync('cell.json', path), /is a symlink, not a file/],
-      ['a file of 1 GiB', (path) => (writeFileSync(path, ''), truncateSync(path, 1024 ** 3)), /has 1073741824 bytes/],
+      ['a file of 1 GiB', (path) => spawnSync('truncate', ['-s', '1G', path]), /has 1073741824 bytes/],
       ['a file that may not be read', (path) => writeFileSync(path, '{}', { mode: 0 }), /cannot be read \(EACCES\)/],
       ['nothing', (path) => writeFileSync(path, ''), /is no JSON/],
       ['a million brackets', (path) => writeFileSync(path, '['.repeat(1_000_000)), /is no JSON/],
