@@ -54,6 +54,26 @@ export const CELL_FILES = {
   'state/heartbeat.json': stateHeartbeatFile,
 } as const satisfies Record<string, z.ZodType>
 export type CellFileName = keyof typeof CELL_FILES
+export type CellFile<Name extends CellFileName> = z.infer<(typeof CELL_FILES)[Name]>
+export type AgentFile = z.infer<typeof agentFile>
+export type AgentPermissions = z.infer<typeof agentPermissions>
+
+/** Longest explanation of one problem: a hostile file must not fill the report. */
+const MAX_PROBLEM = 300
+
+/** A file of a cell directory as its schema has it, or why it is none. */
+export function parseCellFile<Name extends CellFileName>(name: Name, text: string): { readonly value: CellFile<Name> } | { readonly problem: string } {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return { problem: `${name} is no JSON` }
+  }
+  const parsed = CELL_FILES[name].safeParse(json)
+  if (parsed.success) return { value: parsed.data as CellFile<Name> }
+  return { problem: `${name} does not parse: ${z.prettifyError(parsed.error).replace(/\s+/g, ' ')}`.slice(0, MAX_PROBLEM) }
+}
+
 export const CELL_FOLDERS = ['meta', 'config', 'state', 'agents', 'tasks', 'checkpoints', 'logs', 'artifacts', 'worktree'] as const
 
 /** `record.json`: what remains of an archived mission, checkable without the pit. */

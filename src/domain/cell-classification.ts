@@ -1,5 +1,11 @@
-import { z } from 'zod'
-import { CELL_FILES, CELL_FOLDERS, type CellFileName, type CellHealth, type ScanReport } from '../contract/cell.ts'
+import {
+  CELL_FILES,
+  CELL_FOLDERS,
+  type CellFileName,
+  type CellHealth,
+  parseCellFile,
+  type ScanReport,
+} from '../contract/cell.ts'
 import { epochOf } from '../kernel/clock.ts'
 
 /** What was found at a path, without having judged it. */
@@ -15,27 +21,9 @@ export interface CellFacts {
 
 type Verdict = Pick<ScanReport['cells'][number], 'health' | 'problems' | 'status' | 'heartbeat_age_s'>
 
-/** Longest explanation of one problem; a hostile file must not fill the report. */
-const MAX_PROBLEM = 300
-
-type Parsed<Name extends CellFileName> =
-  | { readonly value: z.infer<(typeof CELL_FILES)[Name]> }
-  | { readonly problem: string }
-
-function parse<Name extends CellFileName>(name: Name, fact: FileFact): Parsed<Name> {
+function parse<Name extends CellFileName>(name: Name, fact: FileFact) {
   if (fact === 'missing') return { problem: `${name} is missing` }
-  if ('unusable' in fact) return { problem: `${name} ${fact.unusable}` }
-  let json: unknown
-  try {
-    json = JSON.parse(fact.text)
-  } catch {
-    return { problem: `${name} is no JSON` }
-  }
-  const parsed = CELL_FILES[name].safeParse(json)
-  if (parsed.success) return { value: parsed.data as z.infer<(typeof CELL_FILES)[Name]> }
-  return {
-    problem: `${name} does not parse: ${z.prettifyError(parsed.error).replace(/\s+/g, ' ')}`.slice(0, MAX_PROBLEM),
-  }
+  return 'unusable' in fact ? { problem: `${name} ${fact.unusable}` } : parseCellFile(name, fact.text)
 }
 
 const parsedValue = <T>(parsed: { readonly value: T } | { readonly problem: string }): T | null =>

@@ -1,14 +1,11 @@
-import type { z } from 'zod'
-import type { agentFile, agentPermissions, CELL_FILES, CellFileName, stateHeartbeatFile } from '../contract/cell.ts'
+import type { AgentFile, AgentPermissions, CellFile, CellFileName } from '../contract/cell.ts'
 import type { MissionStatus } from '../contract/mission.ts'
 import type { MissionState, SeatState } from './mission.ts'
 
-type View<Name extends CellFileName> = z.infer<(typeof CELL_FILES)[Name]>
-type CellViews = { readonly [Name in Exclude<CellFileName, 'state/heartbeat.json'>]: View<Name> }
-type AgentFile = z.infer<typeof agentFile>
+type CellViews = { readonly [Name in Exclude<CellFileName, 'state/heartbeat.json'>]: CellFile<Name> }
 
 /** The four states that `cell.json` knows. An archived or ending mission takes no more work, as a completed one. */
-const CELL_STATUS: Readonly<Record<MissionStatus, View<'cell.json'>['status']>> = {
+const CELL_STATUS: Readonly<Record<MissionStatus, CellFile<'cell.json'>['status']>> = {
   active: 'active',
   paused: 'paused',
   completed: 'completed',
@@ -35,7 +32,7 @@ export function cellViews(state: MissionState): CellViews {
   }
 }
 
-function cellJson(state: MissionState): View<'cell.json'> {
+function cellJson(state: MissionState): CellFile<'cell.json'> {
   const { auto_revive, handoff_allowed, checkpoint_interval } = state.policies
   return {
     cell_id: state.mission_id,
@@ -50,7 +47,7 @@ function cellJson(state: MissionState): View<'cell.json'> {
   }
 }
 
-function isolation({ isolation_level, policy }: MissionState): View<'config/isolation.json'> {
+function isolation({ isolation_level, policy }: MissionState): CellFile<'config/isolation.json'> {
   const { cpu, memory, disk } = policy.limits
   return {
     level: isolation_level,
@@ -70,12 +67,12 @@ function isolation({ isolation_level, policy }: MissionState): View<'config/isol
   }
 }
 
-function policies({ policies }: MissionState): View<'config/policies.json'> {
+function policies({ policies }: MissionState): CellFile<'config/policies.json'> {
   const { checkpoint_interval: _, on_success: __, ...file } = policies
   return file
 }
 
-function permissions({ role }: SeatState): z.infer<typeof agentPermissions> {
+function permissions({ role }: SeatState): AgentPermissions {
   const read = role !== 'audit'
   return { read, write: role === 'lead' || role === 'write', execute: [], handoff_to: [], handoff_from: [] }
 }
@@ -108,7 +105,7 @@ function agentStatus({ status, exit }: SeatState): AgentFile['status'] {
   return broken ? 'failed' : 'idle'
 }
 
-export const heartbeatView = (state: MissionState, timestamp: string): z.infer<typeof stateHeartbeatFile> => ({
+export const heartbeatView = (state: MissionState, timestamp: string): CellFile<'state/heartbeat.json'> => ({
   timestamp,
   status: state.status,
   seats: Object.fromEntries(present(state).map((seat) => [seat.agent_id, seat.status])),
