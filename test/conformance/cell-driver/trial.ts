@@ -69,7 +69,9 @@ export function openTrial(subject: DriverSubject): Trial {
     harness.failAt(null)
     for (const handle of handles.splice(0)) await driver.destroy(handle)
     notices.length = 0
-    expect(await harness.leftovers(), 'left behind by this test').toEqual([])
+    const leftovers = await harness.leftovers()
+    for (const handle of await driver.list()) await driver.destroy(handle)
+    expect(leftovers, 'left behind by this test').toEqual([])
   })
   afterAll(async () => {
     watch?.[Symbol.dispose]()

@@ -1,0 +1,137 @@
+import { Agent } from 'node:http'
+import type { Duplex } from 'node:stream'
+import Docker from 'dockerode'
+import { LazarusError } from '../../kernel/errors.ts'
+import { statusOf } from './errors.ts'
+import { Turnstile } from './turnstile.ts'
+
+/** Starting and removing contend for Podman's locks: more at once are slower in sum. */
+const CHANGES_AT_ONCE = 4
+/** Two creations at once may find no subordinate ids: libsubid inside Podman's service is not safe for threads. */
+const CREATIONS_AT_ONCE = 1
+/** A call that takes longer has no answer to wait for; builds and attached streams are not bounded by it. */
+const CALL_TIMEOUT_MS = 60_000
+/** HTTP status of a start of what runs already. */
+const ALREADY = 304
+
+export interface ContainerSummary {
+  readonly Id: string
+  readonly Pid: number
+  readonly State: string
+  readonly Labels: Readonly<Record<string, string>> | null
+}
+
+export interface PodmanInfo {
+  readonly host: {
+    readonly cgroupManager: string
+    readonly cgroupVersion: string
+    readonly cgroupControllers: readonly string[] | null
+    readonly security: { readonly rootless: boolean; readonly seccompEnabled: boolean }
+    readonly idMappings: { readonly uidmap: readonly { readonly size: number }[] | null }
+    readonly ociRuntime: { readonly name: string }
+  }
+  readonly store: { readonly graphDriverName: string; readonly graphRoot: string }
+  readonly version: { readonly Version: string }
+}
+
+export interface ExecRequest {
+  readonly command: readonly string[]
+  readonly environment: readonly string[]
+  readonly stdin: boolean
+}
+
+/** The calls that this driver makes, each with its own error. Docker-compatible ones but for `list`, `info` and `removeExec`. */
+export class PodmanClient {
+  readonly docker: Docker
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
+  readonly #creations = new Turnstile(CREATIONS_AT_ONCE)
+  readonly #changes = new Turnstile(CHANGES_AT_ONCE)
+
+  constructor(socketPath: string) {
+    // The types do not know `agent`; docker-modem hands it to every request.
+    this.docker = new Docker({ socketPath, agent: this.#agent } as Docker.DockerOptions)
+  }
+
+  async create(body: Docker.ContainerCreateOptions): Promise<string> {
+    return await this.#creations.pass(async () => (await bounded(this.docker.createContainer(body))).id)
+  }
+
+  async start(id: string): Promise<void> {
+    await this.#changes.pass(() => bounded(this.docker.getContainer(id).start())).catch((error) => {
+      if (statusOf(error) !== ALREADY) throw error
+    })
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#changes.pass(() => bounded(this.docker.getContainer(id).remove({ force: true, v: true })))
+  }
+
+  inspect(idOrName: string): Promise<Docker.ContainerInspectInfo> {
+    return bounded(this.docker.getContainer(idOrName).inspect())
+  }
+
+  pause(id: string): Promise<unknown> {
+    return bounded(this.docker.getContainer(id).pause())
+  }
+
+  unpause(id: string): Promise<unknown> {
+    return bounded(this.docker.getContainer(id).unpause())
+  }
+
+  /** The compatible list has no pids: one libpod call instead of an inspect for each. */
+  list(label: string): Promise<ContainerSummary[]> {
+    const filters = encodeURIComponent(JSON.stringify({ label: [label] }))
+    return bounded(this.#libpod(`containers/json?all=true&filters=${filters}`))
+  }
+
+  info(): Promise<PodmanInfo> {
+    return bounded(this.#libpod('info'))
+  }
+
+  image(reference: string): Promise<Docker.ImageInspectInfo> {
+    return bounded(this.docker.getImage(reference).inspect())
+  }
+
+  async createExec(id: string, request: ExecRequest): Promise<string> {
+    const options = {
+      Cmd: [...request.command],
+      Env: [...request.environment],
+      AttachStdin: request.stdin,
+      AttachStdout: true,
+      AttachStderr: true,
+      User: '1000:1000',
+    }
+    return (await bounded(this.docker.getContainer(id).exec(options))).id
+  }
+
+  /** Starts it; the stream carries both outputs in frames and takes stdin. */
+  startExec(exec: string): Promise<Duplex> {
+    return this.docker.getExec(exec).start({ hijack: true, stdin: true })
+  }
+
+  inspectExec(exec: string): Promise<Docker.ExecInspectInfo> {
+    return bounded(this.docker.getExec(exec).inspect())
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  #libpod<T>(path: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const request = { path: `/v4.0.0/libpod/${path}`, method: 'GET', statusCodes: { 200: true } }
+      this.docker.modem.dial(request, (error: unknown, answer: unknown) => (error ? reject(error) : resolve(answer as T)))
+    })
+  }
+}
+
+async function bounded<T>(call: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const late = new LazarusError('timed_out', `Podman did not answer within ${CALL_TIMEOUT_MS / 1000} s`)
+  const timer = setTimeout(() => reject(late), CALL_TIMEOUT_MS)
+  try {
+    return await Promise.race([call, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs'
+import type { Released } from '../../contract/mission.ts'
+import { LazarusError } from '../../kernel/errors.ts'
+import { isAlive, sendSignal } from '../../linux/process.ts'
+import { execMonitorsOf, mentioning, processesOf } from './cell-processes.ts'
+import type { PodmanClient } from './client.ts'
+import { isGone } from './errors.ts'
+import { runningOf } from './sandbox.ts'
+
+const END_TIMEOUT_MS = 20_000
+
+/**
+ * Kills the container's init, which takes every process of its pid namespace along (setsid, double forks, ignored
+ * signals, stopped or frozen ones), removes the container, and waits until nothing of it is left on the host.
+ */
+export async function endContainer(
+  client: PodmanClient,
+  found: { readonly Id: string; readonly State: { readonly Pid: number } },
+  step: (name: string) => void,
+): Promise<Released> {
+  const running = runningOf(found.Id, found.State.Pid)
+  const processes = running ? processesOf(running.pid).length : 0
+  const mounts = running ? mountsOf(running.pid) : 0
+  step('destroy.kill')
+  if (running && processes > 0) {
+    sendSignal(running.pid, 'SIGKILL')
+    await until('its processes end', () => !isAlive(running.pid, running.start_time))
+  }
+  step('destroy.remove')
+  const containers = found.Id === '' ? 0 : await remove(client, found.Id)
+  step('destroy.rest')
+  if (found.Id !== '') await endMonitors(found.Id)
+  return { processes, containers, mounts }
+}
+
+async function remove(client: PodmanClient, id: string): Promise<number> {
+  try {
+    await client.remove(id)
+    return 1
+  } catch (error) {
+    if (isGone(error)) return 0
+    throw error
+  }
+}
+
+/** Monitors of execs sleep for 300 s to tidy a record that is gone; the container's own end by themselves. */
+async function endMonitors(id: string): Promise<void> {
+  for (const pid of execMonitorsOf(id)) sendSignal(pid, 'SIGKILL')
+  await until('its monitor ends', () => mentioning(id).length === 0)
+}
+
+function mountsOf(pid: number): number {
+  try {
+    return readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trim().split('\n').length
+  } catch {
+    return 0
+  }
+}
+
+async function until(what: string, done: () => boolean): Promise<void> {
+  const deadline = performance.now() + END_TIMEOUT_MS
+  while (!done()) {
+    if (performance.now() > deadline) throw new LazarusError('runtime_failed', `Waited ${END_TIMEOUT_MS / 1000} s in vain until ${what}.`)
+    await new Promise((go) => setTimeout(go, 2))
+  }
+}

@@ -1,0 +1,119 @@
+import { randomInt } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import { constants } from 'node:os'
+import type { ExecOutcome, ExecSpec, OnOutput } from '../../ports/cell-driver.ts'
+import { killMarked } from './cell-processes.ts'
+import type { PodmanClient } from './client.ts'
+import { frames } from './frames.ts'
+import { isGone, translate } from './errors.ts'
+import { environmentLines, type Launch, launchArguments, toDrop } from './launch.ts'
+
+export interface ExecTarget {
+  readonly container: string
+  /** Host pid of the container's first process. */
+  readonly init: number
+  /** Whether the container still runs. */
+  readonly alive: () => boolean
+  /** "NAME=value" lines that the container was made with. */
+  readonly environment: readonly string[]
+  readonly limits: Pick<Launch, 'limits' | 'memory_by_cgroup'>
+}
+
+const AWAY: ExecOutcome = { exit_code: null, signal: null }
+const KILLED: ExecOutcome = { exit_code: 137, signal: 'SIGKILL' }
+
+/** Runs one command beside the agent: Podman joins it to the same namespaces, seccomp filter, cgroup and mounts. */
+export async function runExec(
+  client: PodmanClient,
+  target: ExecTarget,
+  exec: ExecSpec,
+  onOutput: OnOutput,
+  abort: AbortSignal,
+  step: (name: string) => void,
+): Promise<ExecOutcome> {
+  const mark = randomInt(2 ** 20, 2 ** 46)
+  try {
+    step('exec.create')
+    const id = await client.createExec(target.container, request(target, exec, mark))
+    if (abort.aborted) return KILLED
+    step('exec.start')
+    const stream = await client.startExec(id)
+    await converse(stream, target, exec, onOutput, abort, mark)
+    if (abort.aborted) return target.alive() ? KILLED : AWAY
+    return await outcomeOf(client, id, target)
+  } catch (error) {
+    if (isGone(error) || !target.alive()) return AWAY
+    throw translate(error, `The command ${JSON.stringify(exec.command[0])} could not be run in the cell`)
+  }
+}
+
+function request(target: ExecTarget, exec: ExecSpec, mark: number) {
+  return {
+    command: launchArguments({
+      ...target.limits,
+      command: exec.command,
+      cwd: exec.cwd,
+      drop: toDrop(target.environment, exec.environment),
+      gate: false,
+      mark,
+    }),
+    environment: environmentLines(exec.environment),
+    stdin: exec.stdin !== null,
+  }
+}
+
+/** Until the stream ends; after an abort until nothing marked is left, however often the tree forks meanwhile. */
+async function converse(stream: Duplex, target: ExecTarget, exec: ExecSpec, onOutput: OnOutput, abort: AbortSignal, mark: number): Promise<void> {
+  const kill = () => void killMarked(mark, target.init)
+  let again: NodeJS.Timeout | undefined
+  const onAbort = () => {
+    kill()
+    again = setInterval(kill, 10)
+  }
+  abort.addEventListener('abort', onAbort, { once: true })
+  if (abort.aborted) onAbort()
+  try {
+    void feed(stream, exec.stdin)
+    for await (const frame of frames(stream)) if (!abort.aborted) await onOutput(frame.stream, frame.data)
+  } catch (error) {
+    if (target.alive() && !abort.aborted) throw error
+  } finally {
+    abort.removeEventListener('abort', onAbort)
+    clearInterval(again)
+    if (abort.aborted) kill()
+    stream.destroy()
+  }
+}
+
+/** Writes stdin and half-closes. A command that does not read it, or ends early, is no error. */
+async function feed(stream: Duplex, stdin: ExecSpec['stdin']): Promise<void> {
+  const closed = new Promise<void>((resolve) => stream.once('close', resolve))
+  stream.on('error', () => stream.destroy())
+  if (stdin === null || stdin instanceof Uint8Array) {
+    stream.end(stdin ?? undefined)
+    return
+  }
+  try {
+    for await (const chunk of stdin) {
+      if (stream.destroyed) return
+      if (!stream.write(chunk)) await Promise.race([new Promise<void>((go) => stream.once('drain', go)), closed])
+    }
+  } finally {
+    if (!stream.destroyed) stream.end()
+  }
+}
+
+async function outcomeOf(client: PodmanClient, id: string, target: ExecTarget): Promise<ExecOutcome> {
+  for (;;) {
+    const { Running, ExitCode } = await client.inspectExec(id)
+    if (!target.alive()) return AWAY
+    if (!Running && ExitCode !== null) return { exit_code: ExitCode, signal: signalOf(ExitCode) }
+    // The stream is closed a moment before the exit code is recorded.
+    await new Promise((go) => setTimeout(go, 2))
+  }
+}
+
+const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
+
+/** The name of the signal in an exit code of 129 to 192. */
+export const signalOf = (code: number): string | null => (code > 128 ? (SIGNALS.get(code - 128) ?? null) : null)

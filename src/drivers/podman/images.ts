@@ -1,0 +1,42 @@
+import type { Policy } from '../../contract/policy.ts'
+import { LazarusError } from '../../kernel/errors.ts'
+import { run } from '../../linux/run.ts'
+import { buildImage } from './build.ts'
+import type { PodmanClient } from './client.ts'
+import { isGone, statusOf, translate } from './errors.ts'
+
+export interface Image {
+  readonly id: string
+  readonly reference: string
+  /** "NAME=value" lines that the image sets. */
+  readonly environment: readonly string[]
+}
+
+export type ImageResolver = (policy: Pick<Policy, 'image' | 'containerfile'>, abort: AbortSignal) => Promise<Image>
+
+/** Prints the tag of the cell image, images/cell/tag, without building it. */
+export async function readCellTag(script: string): Promise<string> {
+  const result = await run(script, [], { environment: { PATH: '/usr/bin:/bin' }, timeout_ms: 10_000 })
+  const tag = result.stdout.toString().trim()
+  if (result.exit_code === 0 && tag !== '') return tag
+  throw new LazarusError('image_unavailable', `The tag of the cell image cannot be read: ${result.stderr || 'no output'}`)
+}
+
+/** Which image a policy means. Nothing is ever pulled: an image is there, or is built from the operator's Containerfile. */
+export function createImages(client: PodmanClient, cellTag: () => Promise<string>): ImageResolver {
+  let tag: string | null = null
+  return async (policy, abort) => {
+    if (policy.containerfile !== null) return await imageOf(client, await buildImage(client, policy.containerfile, abort))
+    return await imageOf(client, policy.image ?? (tag ??= await cellTag()))
+  }
+}
+
+async function imageOf(client: PodmanClient, reference: string): Promise<Image> {
+  try {
+    const { Id, Config } = await client.image(reference)
+    return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [] }
+  } catch (error) {
+    if (!isGone(error) && statusOf(error) !== 500) throw translate(error, `The image ${reference} cannot be read`)
+    throw new LazarusError('image_unavailable', `There is no image ${reference} on this host, and none is pulled.`, { cause: error })
+  }
+}

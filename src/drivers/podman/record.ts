@@ -1,0 +1,57 @@
+import { readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { LazarusError } from '../../kernel/errors.ts'
+import { run } from '../../linux/run.ts'
+import type { SandboxSpec } from '../../ports/cell-driver.ts'
+
+/** What destroy must know when Podman has forgotten the container: kept in the run directory. */
+interface SandboxRecord {
+  readonly overlay_work: string | null
+}
+
+const pathOf = (runDir: string) => join(runDir, 'podman.json')
+
+export function writeRecord(spec: SandboxSpec): void {
+  const overlay = spec.mounts.find((mount) => mount.kind === 'overlay')
+  const record: SandboxRecord = { overlay_work: overlay?.work ?? null }
+  writeFileSync(pathOf(spec.run_dir), JSON.stringify(record), { mode: 0o600 })
+}
+
+/** Tidies the overlay's work directory and forgets the sandbox. Repeatable: the record goes last. */
+export async function clearRecord(runDir: string): Promise<void> {
+  const work = read(runDir)?.overlay_work
+  if (work) await clearWork(join(work, 'work'))
+  rmSync(pathOf(runDir), { force: true })
+}
+
+/**
+ * The overlay is mounted by the container's root, a subordinate id, so its kernel scratch (never the agent's data) is
+ * closed to the operator. Empty, it can be removed all the same; a whiteout that was left there needs that id.
+ */
+async function clearWork(scratch: string): Promise<void> {
+  const code = tryRemove(scratch)
+  if (code === null || code === 'ENOENT' || code === 'EBUSY') return
+  const args = ['--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', '--', scratch]
+  const result = await run('unshare', args, { environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, timeout_ms: 10_000 })
+  if (result.exit_code === 0) return
+  throw new LazarusError('runtime_failed', `The scratch of the overlay ${scratch} could not be removed: ${result.stderr.trim()}`, {
+    remedy: 'It needs unshare --map-auto of util-linux 2.38 or newer, and the subordinate ids of the operator.',
+  })
+}
+
+function tryRemove(directory: string): string | null {
+  try {
+    rmdirSync(directory)
+    return null
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'UNKNOWN'
+  }
+}
+
+function read(runDir: string): SandboxRecord | null {
+  try {
+    return JSON.parse(readFileSync(pathOf(runDir), 'utf8')) as SandboxRecord
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Docker from 'dockerode'
+import { LazarusError } from '../../kernel/errors.ts'
+import { isAlive, sendSignal, startTime } from '../../linux/process.ts'
+
+export interface ServiceOptions {
+  /** The socket of an API that somebody else runs, for example from DOCKER_HOST; null: we run one. */
+  readonly socket: string | null
+  /** A private directory for socket, record and log; short, because socket paths are. */
+  readonly directory: string
+  /** PATH, HOME and XDG_RUNTIME_DIR for Podman; nothing else is handed on. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+export interface PodmanService {
+  readonly socket: string
+  /** Ends the service when it is ours. Containers go on: each has a monitor of its own. */
+  close(): void
+}
+
+interface ServiceRecord {
+  readonly pid: number
+  readonly start_time: string
+}
+
+const START_TIMEOUT_MS = 15_000
+
+/** Finds the API, or starts one that outlives this process, so that a pit that was killed finds it again. */
+export async function openService(options: ServiceOptions): Promise<PodmanService> {
+  if (options.socket) return { socket: options.socket, close() {} }
+  mkdirSync(options.directory, { recursive: true, mode: 0o700 })
+  const socket = join(options.directory, 'podman.sock')
+  const record = readRecord(options.directory)
+  if (record && isAlive(record.pid, record.start_time) && (await answers(socket))) return ours(socket, options.directory, record)
+  if (record && isAlive(record.pid, record.start_time)) sendSignal(record.pid, 'SIGKILL')
+  return await start(socket, options)
+}
+
+function ours(socket: string, directory: string, record: ServiceRecord): PodmanService {
+  return {
+    socket,
+    close() {
+      if (isAlive(record.pid, record.start_time)) sendSignal(record.pid, 'SIGTERM')
+      for (const file of [socket, recordPath(directory), logPath(directory)]) rmSync(file, { force: true })
+    },
+  }
+}
+
+async function start(socket: string, options: ServiceOptions): Promise<PodmanService> {
+  rmSync(socket, { force: true })
+  const log = openSync(logPath(options.directory), 'w', 0o600)
+  const child = spawn('podman', ['--log-level', 'error', 'system', 'service', '--time', '0', `unix://${socket}`], {
+    detached: true,
+    env: options.environment,
+    cwd: '/',
+    stdio: ['ignore', log, log],
+  })
+  closeSync(log)
+  const failed = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code) => resolve(`it ended with ${code}: ${readLog(options.directory)}`))
+  })
+  const reason = await Promise.race([failed, untilAnswers(socket)])
+  if (reason !== null || child.pid === undefined) throw cannotStart(reason ?? 'no process')
+  child.unref()
+  const record = { pid: child.pid, start_time: startTime(child.pid) ?? '' }
+  writeFileSync(recordPath(options.directory), JSON.stringify(record), { mode: 0o600 })
+  return ours(socket, options.directory, record)
+}
+
+const recordPath = (directory: string) => join(directory, 'podman.json')
+const logPath = (directory: string) => join(directory, 'podman.log')
+
+function readLog(directory: string): string {
+  try {
+    return readFileSync(logPath(directory), 'utf8').trim().slice(-2000)
+  } catch {
+    return 'its log is gone'
+  }
+}
+
+function readRecord(directory: string): ServiceRecord | null {
+  try {
+    return JSON.parse(readFileSync(recordPath(directory), 'utf8')) as ServiceRecord
+  } catch {
+    return null
+  }
+}
+
+async function untilAnswers(socket: string): Promise<string | null> {
+  const deadline = performance.now() + START_TIMEOUT_MS
+  while (performance.now() < deadline) {
+    if (await answers(socket)) return null
+    await new Promise((go) => setTimeout(go, 5))
+  }
+  return `it did not answer within ${START_TIMEOUT_MS / 1000} s`
+}
+
+const answers = (socket: string): Promise<boolean> =>
+  new Docker({ socketPath: socket, timeout: 2000 }).ping().then(() => true, () => false)
+
+function cannotStart(reason: string): LazarusError {
+  return new LazarusError('isolation_unavailable', `The API of Podman could not be started: ${reason}`, {
+    remedy: reason.includes('ENOENT') ? 'Install podman: bin/setup' : 'Try podman info as the operator; lazarus doctor names the usual causes.',
+  })
+}
