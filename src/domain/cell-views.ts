@@ -81,11 +81,10 @@ function permissions({ role }: SeatState): AgentPermissions {
 const present = (state: MissionState): SeatState[] =>
   [...state.seats.values()].filter((seat) => seat.status !== 'withdrawn')
 
-/** `agents/<agent_id>.json` of every agent in the cell. */
-export const agentViews = (state: MissionState): ReadonlyMap<string, AgentFile> =>
-  new Map(present(state).map((seat) => [seat.agent_id, agentView(seat)]))
-
-function agentView(seat: SeatState): AgentFile {
+/** `agents/<agent_id>.json`; null when the agent is not, or no longer, in the cell. */
+export function agentView(state: MissionState, agent_id: string): AgentFile | null {
+  const seat = state.seats.get(agent_id)
+  if (!seat || seat.status === 'withdrawn') return null
   return {
     agent_id: seat.agent_id,
     name: seat.agent_id,

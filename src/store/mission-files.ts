@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CELL_FOLDERS } from '../contract/cell.ts'
 import type { RecordedEvent } from '../contract/event.ts'
-import { agentViews, cellViews, heartbeatView } from '../domain/cell-views.ts'
+import { agentView, cellViews, heartbeatView } from '../domain/cell-views.ts'
 import type { MissionState } from '../domain/mission.ts'
 import { isoTime } from '../kernel/clock.ts'
 import type { EventLog } from '../ports/event-log.ts'
@@ -17,20 +17,48 @@ const IDENTITY = ['cell.json', 'meta/mission.json']
 /** As people read it; a file is compared and written as this text. */
 const asText = (view: unknown): string => `${JSON.stringify(view, null, 2)}\n`
 
-/** Whether a change of the mission itself may show in every agent's file; else only the agents named are looked at. */
-const touched = (events: readonly RecordedEvent[]): ReadonlySet<string> | 'all' =>
-  events.some((event) => event.agent_id === null) ? 'all' : new Set(events.flatMap((event) => event.agent_id ?? []))
+/** Which files events may change: those of the mission, and those of agents. A mission of a thousand seats must not pay for all of them at each. */
+interface Scope {
+  readonly mission: boolean
+  readonly agents: ReadonlySet<string>
+}
+
+function scopeOf(events: readonly RecordedEvent[], state: MissionState, first: boolean): Scope {
+  const whole = first || events.some((event) => event.agent_id === null)
+  if (whole) return { mission: true, agents: new Set(state.seats.keys()) }
+  return {
+    mission: events.some((event) => event.type === 'seat_requested' || event.type === 'seat_withdrawn'),
+    agents: new Set(events.flatMap((event) => event.agent_id ?? [])),
+  }
+}
+
+type Job = () => Promise<void>
+
+/** Open files at the same time: a mission of ten thousand seats must not use up the pit's descriptors. */
+const AT_ONCE = 16
+
+/** Ends when all have ended, and throws the first failure: a write that is still under way must not overtake a later one. */
+async function runAll(jobs: readonly Job[]): Promise<void> {
+  const waiting = [...jobs].reverse()
+  const worker = async () => {
+    for (let job = waiting.pop(); job; job = waiting.pop()) await job()
+  }
+  const ends = await Promise.allSettled(Array.from({ length: Math.min(AT_ONCE, jobs.length) }, worker))
+  const failed = ends.find((end) => end.status === 'rejected')
+  if (failed) throw failed.reason
+}
 
 /**
  * The files of one mission. Remembers what it wrote, so that an event costs one or two files and not all of them;
- * a new process writes every file once.
+ * the first write of a process, and the one after a failure, looks at every file.
  */
 export class MissionFiles {
   readonly #directory: string
   readonly #ledger: Pick<EventLog, 'read'>
   readonly #written = new Map<string, string>()
   #log: LogPosition | null = null
-  #swept = false
+  /** Whether the last write went through: else the next one looks at every file. */
+  #complete = false
 
   constructor(directory: string, ledger: Pick<EventLog, 'read'>) {
     this.#directory = directory
@@ -38,19 +66,13 @@ export class MissionFiles {
   }
 
   async write(state: MissionState, events: readonly RecordedEvent[], now_ms: number): Promise<void> {
-    await this.#sweepOnce()
-    const known = this.#log !== null
-    await this.writeLog(state.mission_id, events)
-    const views = Object.entries(cellViews(state))
-    if (state.status === 'archived') {
-      await this.#writeAll(views.filter(([name]) => IDENTITY.includes(name)))
-      return
-    }
-    await Promise.all([
-      this.#writeAll(views),
-      this.#writeAgents(state, known ? touched(events) : 'all'),
-      this.heartbeat(state, now_ms),
-    ])
+    const first = !this.#complete
+    if (first) await this.#sweep()
+    this.#complete = false
+    const views =
+      state.status === 'archived' ? this.#identity(state) : this.#views(state, scopeOf(events, state, first), now_ms)
+    await runAll([() => this.writeLog(state.mission_id, events), ...views])
+    this.#complete = true
   }
 
   async heartbeat(state: MissionState, at_ms: number): Promise<void> {
@@ -59,27 +81,36 @@ export class MissionFiles {
     })
   }
 
-  async #writeAgents(state: MissionState, agents: ReadonlySet<string> | 'all'): Promise<void> {
-    const views = agentViews(state)
-    const looked = [...(agents === 'all' ? state.seats.keys() : agents)]
-    const here = looked.flatMap((id) => (views.has(id) ? [[`agents/${id}.json`, views.get(id)] as const] : []))
-    const gone = looked.filter((id) => !views.has(id)).map((id) => `agents/${id}.json`)
-    await Promise.all([this.#writeAll(here), ...gone.map((name) => this.#remove(name))])
+  #identity(state: MissionState): Job[] {
+    return this.#write(Object.entries(cellViews(state)).filter(([name]) => IDENTITY.includes(name)))
   }
 
-  async #writeAll(views: readonly (readonly [string, unknown])[]): Promise<void> {
-    await Promise.all(views.map(([name, view]) => this.#writeChanged(name, asText(view))))
+  #views(state: MissionState, { mission, agents }: Scope, now_ms: number): Job[] {
+    const ofAgents = [...agents].map((agent_id) => () => this.#writeAgent(state, agent_id))
+    if (!mission) return ofAgents
+    return [...this.#write(Object.entries(cellViews(state))), () => this.heartbeat(state, now_ms), ...ofAgents]
+  }
+
+  #write(views: readonly (readonly [string, unknown])[]): Job[] {
+    return views.map(
+      ([name, view]) =>
+        () =>
+          this.#writeChanged(name, asText(view)),
+    )
+  }
+
+  async #writeAgent(state: MissionState, agent_id: string): Promise<void> {
+    const name = `agents/${agent_id}.json`
+    const view = agentView(state, agent_id)
+    if (view) return this.#writeChanged(name, asText(view))
+    this.#written.delete(name)
+    await rm(this.#path(name), { force: true })
   }
 
   async #writeChanged(name: string, text: string): Promise<void> {
     if (this.#written.get(name) === text) return
     await writeAtomic(this.#path(name), text, { durable: false })
     this.#written.set(name, text)
-  }
-
-  async #remove(name: string): Promise<void> {
-    this.#written.delete(name)
-    await rm(this.#path(name), { force: true })
   }
 
   /** The events given are what usually lacks; what a crash kept from being written is read again from the ledger. */
@@ -94,12 +125,10 @@ export class MissionFiles {
     this.#log = await writeEvents(file, position, missing)
   }
 
-  async #sweepOnce(): Promise<void> {
-    if (this.#swept) return
+  async #sweep(): Promise<void> {
     for (const folder of ['', ...CELL_FOLDERS.filter((name) => name !== 'artifacts' && name !== 'worktree')]) {
       await removeTemporaries(this.#path(folder))
     }
-    this.#swept = true
   }
 
   #path(name: string): string {

@@ -11,8 +11,9 @@ export interface LogPosition {
   readonly bytes: number
   readonly seq: number
   readonly version: number
+  /** Bytes behind them that do not count and are to be cut off. */
+  readonly tail: number
 }
-const START: LogPosition = { bytes: 0, seq: 0, version: 0 }
 
 export const openLog = (path: string): Promise<FileHandle> => open(path, OPEN, 0o600)
 
@@ -38,14 +39,18 @@ async function readRange(file: FileHandle, from: number, to: number): Promise<st
  * last line that is no event makes the whole log suspect, and it is written again from its beginning.
  */
 export async function findPosition(file: FileHandle): Promise<LogPosition> {
-  const bytes = await lineStart(file, (await file.stat()).size)
-  if (bytes === 0) return START
+  const { size } = await file.stat()
+  const bytes = await lineStart(file, size)
+  const start: LogPosition = { bytes: 0, seq: 0, version: 0, tail: size }
+  if (bytes === 0) return start
   const line = await readRange(file, await lineStart(file, bytes - 1), bytes)
   try {
     const { seq, version } = JSON.parse(line) as Partial<RecordedEvent>
-    return Number.isInteger(seq) && Number.isInteger(version) ? { bytes, seq: seq!, version: version! } : START
+    return Number.isInteger(seq) && Number.isInteger(version)
+      ? { bytes, seq: seq!, version: version!, tail: size - bytes }
+      : start
   } catch {
-    return START
+    return start
   }
 }
 
@@ -61,7 +66,7 @@ export async function writeEvents(
     const { bytesWritten } = await file.write(text, at, text.length - at, position.bytes + at)
     at += bytesWritten
   }
-  await file.truncate(end)
+  if (position.tail > 0) await file.truncate(end)
   const last = events.at(-1)
-  return last ? { bytes: end, seq: last.seq, version: last.version } : position
+  return { bytes: end, seq: last?.seq ?? position.seq, version: last?.version ?? position.version, tail: 0 }
 }

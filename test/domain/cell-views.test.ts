@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { agentFile, CELL_FILES, stateHeartbeatFile } from '../../src/contract/cell.ts'
 import type { DomainEvent } from '../../src/contract/event.ts'
-import { agentViews, cellViews, heartbeatView } from '../../src/domain/cell-views.ts'
+import { agentView, cellViews, heartbeatView } from '../../src/domain/cell-views.ts'
 import { fold, type MissionState } from '../../src/domain/mission.ts'
 import { missionCreated, recorded, seatRequested } from '../support/missions.ts'
 import { policyOf } from '../support/policies.ts'
@@ -26,7 +26,7 @@ describe('the files of a cell', () => {
       for (const [name, view] of Object.entries(cellViews(state)))
         CELL_FILES[name as keyof typeof CELL_FILES].parse(view)
       stateHeartbeatFile.parse(heartbeatView(state, AT))
-      for (const view of agentViews(state).values()) agentFile.parse(view)
+      agentFile.parse(agentView(state, 'builder'))
     }
   })
 
@@ -56,7 +56,8 @@ describe('the files of a cell', () => {
         audit: [false, false],
       },
     )
-    expect(agentViews(state).has('gone')).toBe(false)
+    expect(agentView(state, 'gone')).toBeNull()
+    expect(agentView(state, 'stranger')).toBeNull()
   })
 
   it.each([
@@ -72,7 +73,7 @@ describe('the files of a cell', () => {
       'failed',
     ],
   ] as [string, DomainEvent[], string][])('an agent that is %s', (_, events, status) => {
-    expect(agentViews(after(seatRequested('builder'), ...events)).get('builder')?.status).toBe(status)
+    expect(agentView(after(seatRequested('builder'), ...events), 'builder')?.status).toBe(status)
   })
 
   it('know four states of a cell, and the mission file all of them', () => {

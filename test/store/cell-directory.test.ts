@@ -107,7 +107,7 @@ describe('the cell directory', () => {
     const before = inodes()
     await write({ type: 'seat_paused', agent_id: 'builder', data: {} })
     const after = inodes()
-    expect(Object.keys(after).filter((name) => after[name] !== before[name])).toEqual(['state/heartbeat.json'])
+    expect(Object.keys(after).filter((name) => after[name] !== before[name])).toEqual([])
     expect(json('agents/builder.json').status).toBe('paused')
     await write(withdrawn)
     expect(readdirSync(join(cell, 'agents'))).toEqual([])
