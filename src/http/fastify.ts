@@ -6,6 +6,7 @@ import type { RouteId } from '../contract/api.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { allowedMethods } from './allowed-methods.ts'
 import { refuseUnreadable } from './client-error.ts'
+import type { Connections } from './connections.ts'
 import { DOCS_PREFIX, registerDocs } from './docs-page.ts'
 import { errorReply, visibleError } from './error-reply.ts'
 import type { Handlers } from './handler.ts'
@@ -30,6 +31,7 @@ import { refuseForeignPages } from './same-origin.ts'
 export interface FastifyDeps extends ServerDeps {
   readonly limits: HttpLimits
   readonly calls: OpenCalls
+  readonly connections: Connections
   /** The Host values that TCP callers may send; known once the port is. */
   readonly allowed: { readonly hosts: ReadonlySet<string> }
   readonly doorOf: (socket: Socket) => Door
@@ -89,6 +91,7 @@ const NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 /** Before anything else: headers that every answer has, the page check, and who is asking. */
 function welcome(deps: FastifyDeps, request: FastifyRequest, reply: FastifyReply): void {
+  deps.connections.begin(reply.raw, request.raw.socket)
   reply.headers(HYGIENE).header('x-request-id', request.id)
   if (!request.url.startsWith(DOCS_PREFIX)) reply.header('content-security-policy', NO_CONTENT_POLICY)
   if (deps.calls.reason) throw deps.calls.reason

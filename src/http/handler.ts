@@ -29,10 +29,14 @@ export type Write = (chunk: string | Uint8Array) => Promise<void>
 export class StreamReply {
   readonly media: string
   readonly run: (write: Write) => Promise<void>
-  /** How the stream ends when `run` fails after the first byte: the format's own way of telling. */
-  readonly lastWords: (error: unknown) => string
+  /** How the stream ends when `run` fails after the first byte; null: the connection is cut, so that the client sees it. */
+  readonly lastWords: ((error: unknown) => string) | null
 
-  constructor(media: string, run: (write: Write) => Promise<void>, lastWords: (error: unknown) => string = () => '') {
+  constructor(
+    media: string,
+    run: (write: Write) => Promise<void>,
+    lastWords: ((error: unknown) => string) | null = null,
+  ) {
     this.media = media
     this.run = run
     this.lastWords = lastWords

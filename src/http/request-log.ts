@@ -2,17 +2,15 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Metrics } from './metrics.ts'
-import type { OpenCalls } from './open-calls.ts'
 
 export interface RecordOptions {
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
-  readonly calls: OpenCalls
 }
 
 /** One line and one sample per request, when its connection is done with it: streams too, aborted ones too. */
-export function recordRequests(fastify: FastifyInstance, { log, clock, metrics, calls }: RecordOptions): void {
+export function recordRequests(fastify: FastifyInstance, { log, clock, metrics }: RecordOptions): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     const started = clock.monotonic()
     reply.raw.once('close', () => {
@@ -34,8 +32,6 @@ export function recordRequests(fastify: FastifyInstance, { log, clock, metrics, 
         },
         'request',
       )
-      // A connection that was busy when the server began to close is idle now.
-      if (calls.reason) setImmediate(() => fastify.server.closeIdleConnections())
     })
     done()
   })

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { LazarusError } from '../kernel/errors.ts'
+import { Connections } from './connections.ts'
 import { createFastify } from './fastify.ts'
 import type { Door } from './identity.ts'
 import { OpenCalls } from './open-calls.ts'
@@ -28,15 +29,18 @@ export async function createServer(deps: ServerDeps): Promise<PitServer> {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
   const doors = new WeakMap<Socket, Door>()
   const calls = new OpenCalls()
+  const connections = new Connections()
   const allowed = { hosts: new Set<string>() as ReadonlySet<string> }
   const fastify = await createFastify({
     ...deps,
     limits,
     calls,
+    connections,
     allowed,
     doorOf: (socket) => doors.get(socket) ?? { kind: 'tcp' },
   })
   fastify.server.maxConnections = MAX_CONNECTIONS
+  fastify.server.on('connection', (socket) => connections.add(socket))
   const deliver = (socket: Socket, door: Door) => {
     doors.set(socket, door)
     fastify.server.emit('connection', socket)
@@ -53,8 +57,10 @@ export async function createServer(deps: ServerDeps): Promise<PitServer> {
     },
     async close() {
       calls.end(new LazarusError('shutting_down', 'The pit is shutting down'))
-      const deadline = setTimeout(() => fastify.server.closeAllConnections(), limits.close_ms)
-      await Promise.all([operator?.close(), deps.cellDoors.closeAll(), fastify.close()])
+      const deadline = setTimeout(() => connections.closeAll(), limits.close_ms)
+      const closed = Promise.all([operator?.close(), deps.cellDoors.closeAll(), fastify.close()])
+      connections.closeIdle()
+      await closed
       clearTimeout(deadline)
     },
   }
@@ -63,7 +69,9 @@ export async function createServer(deps: ServerDeps): Promise<PitServer> {
 async function listenTcp(fastify: FastifyInstance, listen: string): Promise<Omit<Listening, 'socket'>> {
   const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(listen) ?? []
   try {
-    await fastify.listen({ host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) })
+    // For "localhost" fastify would open a second server, for IPv6, beside the one that every door shares.
+    const address = host === 'localhost' ? '127.0.0.1' : host.replace(/^\[(.*)\]$/, '$1')
+    await fastify.listen({ host: address, port: Number(port) })
   } catch (error) {
     throw new LazarusError('conflict', `Cannot listen on ${listen}: ${(error as Error).message}`, {
       cause: error,
