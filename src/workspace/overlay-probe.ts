@@ -30,6 +30,8 @@ export async function overlayPossible(directory: string, abort: AbortSignal): Pr
         run_dir: join(place, 'run'),
         mounts: [
           { kind: 'bind', source: '/usr', target: '/usr', read_only: true },
+          { kind: 'proc', target: '/proc' },
+          { kind: 'device', target: '/dev/null' },
           { kind: 'bind', source: join(place, 'lower'), target: '/lower', read_only: false },
           { kind: 'overlay', target: '/overlay', lowers: [join(place, 'lower')], upper: join(place, 'upper'), work: join(place, 'work') },
         ],
