@@ -1,0 +1,140 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Machine } from './machine.ts'
+import { type Count, countFacts, countReport, countWhole, sum } from './tally.ts'
+
+const here = import.meta.dirname
+const usage = `usage: npm run test:vm -- [options]
+  --cold             a machine with nothing but git, bash, node and npm: bin/setup does all of it there
+  --changed          the checkout as it lies here, not as HEAD has it
+  --only PHASE       ${['facts', 'setup', 'quickstart', 'drivers', 'limits'].join(', ')}; may be repeated
+  --timeout MINUTES  for all of it (90)
+  --shell            boots, prints how to log in, and waits to be interrupted`
+
+const { values: options } = parseArgs({
+  options: {
+    cache: { type: 'string' },
+    cold: { type: 'boolean', default: false },
+    changed: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true },
+    timeout: { type: 'string', default: '90' },
+    shell: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+})
+
+interface Phase {
+  readonly name: string
+  readonly script: string
+  readonly count: (ran: { readonly log: string; readonly report: string | null; readonly exitCode: number }) => Count
+}
+
+/** Emulated processors are some fifty times slower: every deadline in the suite grows with them. */
+const patient =
+  '--testTimeout=900000 --hookTimeout=900000 --maxWorkers=1 --reporter=verbose --reporter=json --outputFile.json="$HOME/report.json"'
+
+const phases: readonly Phase[] = [
+  { name: 'facts', script: 'test/vm/guest/facts', count: ({ log }) => countFacts(log) },
+  { name: 'setup', script: 'bin/setup', count: ({ exitCode }) => countWhole(exitCode) },
+  { name: 'quickstart', script: 'npm run quickstart -- --once', count: ({ exitCode }) => countWhole(exitCode) },
+  {
+    name: 'drivers',
+    script: `npm test -- test/drivers test/linux ${patient}`,
+    count: ({ report, exitCode }) => countReport(report, exitCode),
+  },
+  {
+    name: 'limits',
+    script: `bin/as-operator vitest run --config test/vm/vitest.config.ts ${patient}`,
+    count: ({ report, exitCode }) => countReport(report, exitCode),
+  },
+]
+
+const began = performance.now()
+function tell(line: string): void {
+  const minutes = Math.floor((performance.now() - began) / 60_000)
+  const seconds = Math.floor((performance.now() - began) / 1000) % 60
+  process.stderr.write(`${String(minutes).padStart(3)}:${String(seconds).padStart(2, '0')}  ${line}\n`)
+}
+
+async function runPhase(machine: Machine, phase: Phase, out: string, abort: AbortSignal): Promise<Count> {
+  tell(`${phase.name}: ${phase.script}`)
+  const log = join(out, `${phase.name}.log`)
+  const report = join(out, `${phase.name}.json`)
+  const exitCode = await machine.run(`rm -f ~/report.json; cd ~/lazarus-pit && ${phase.script}`, log, abort)
+  const fetched = await machine.fetch('cat report.json', report, abort)
+  const count = phase.count({
+    log: readFileSync(log, 'utf8'),
+    report: fetched ? readFileSync(report, 'utf8') : null,
+    exitCode,
+  })
+  if (!fetched) rmSync(report, { force: true })
+  tell(
+    `${phase.name}: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped${count.failed ? `; see ${log}` : ''}`,
+  )
+  return count
+}
+
+async function main(abort: AbortSignal): Promise<Count> {
+  const cache = options.cache as string
+  const out = join(cache, 'last-run')
+  rmSync(out, { recursive: true, force: true })
+  mkdirSync(out, { mode: 0o700 })
+  const warm = options.cold ? [] : ['--warm']
+  const script = (name: string, ...args: string[]) =>
+    execFileSync(join(here, name), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
+
+  const image = script('image', cache, ...warm)
+  const seed = join(out, 'seed.tar')
+  script('seed', seed, cache, ...warm, ...(options.changed ? ['--changed'] : []))
+  tell(`boots ${image}`)
+  await using machine = await Machine.boot({ image, seed, out }, abort, tell)
+  tell(`logged in (${machine.accelerator})`)
+  await must(machine, out, 'unpack', 'sudo cat /dev/vdb | tar -x -C ~ && ~/lazarus-pit/test/vm/guest/prepare', abort)
+
+  if (options.shell) {
+    process.stdout.write(`${machine.login}\n`)
+    await new Promise((_, fail) => abort.addEventListener('abort', () => fail(abort.reason), { once: true }))
+  }
+  const counts: Count[] = []
+  const chosen = phases.filter((phase) => !options.only || options.only.includes(phase.name))
+  for (const phase of chosen) counts.push(await runPhase(machine, phase, out, abort))
+  await keepCellImage(machine, script('cell-image', cache), abort)
+  return sum(counts)
+}
+
+async function must(machine: Machine, out: string, name: string, script: string, abort: AbortSignal): Promise<void> {
+  tell(name)
+  const log = join(out, `${name}.log`)
+  if ((await machine.run(`set -euo pipefail; ${script}`, log, abort)) !== 0)
+    throw new Error(`${name} failed; see ${log}`)
+}
+
+/** What took a quarter of an hour to build emulated is handed to the next machine. */
+async function keepCellImage(machine: Machine, file: string, abort: AbortSignal): Promise<void> {
+  if (existsSync(file)) return
+  tell('keeps the cell image for the next machine')
+  const save = 'podman save --quiet "$(~/lazarus-pit/images/cell/tag)"'
+  if (await machine.fetch(save, `${file}.part`, abort)) renameSync(`${file}.part`, file)
+  else rmSync(`${file}.part`, { force: true })
+}
+
+if (options.help) {
+  process.stdout.write(`${usage}\n`)
+} else {
+  const interrupted = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)))
+  }
+  const deadline = AbortSignal.timeout(Number(options.timeout) * 60_000)
+  try {
+    const { passed, failed, skipped } = await main(AbortSignal.any([interrupted.signal, deadline]))
+    process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
+    process.exitCode = failed > 0 ? 1 : 0
+  } catch (cause) {
+    tell(deadline.aborted ? `not done after ${options.timeout} minutes` : String(cause))
+    process.stdout.write('0 passed, 1 failed, 0 skipped\n')
+    process.exitCode = 1
+  }
+}
