@@ -25,7 +25,7 @@ export function renderRow(row: RowReport): string {
   if (row.series.length > 0) parts.push(table([row.unit, 'p50', 'p95', 'p99', 'samples'], row.series.map(seriesLine)))
   const failures = row.series
     .filter((s) => s.failure !== null)
-    .map((s) => `${s.name} could not be measured: ${s.failure}`)
+    .map((s) => `${s.name} could not be measured: ${s.failure!.slice(0, 300)}`)
   if (row.verdicts.length > 0) parts.push(table(['target', 'asked', 'reached', ''], row.verdicts.map(verdictLine)))
   const notes = [...failures, ...row.notes]
   if (notes.length > 0) parts.push(notes.map((note) => `- ${note}`).join('\n'))
