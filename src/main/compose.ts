@@ -43,7 +43,8 @@ async function start(settings: Settings, stateDir: string, ledger: Adapters['led
   const { config } = settings
   const shared = { clock: systemClock, entropy: systemEntropy, log }
   const homes = createHomeWatch({ ...shared, globs: config.homes, exempt: [stateDir, missionsPath], sealsDir: join(stateDir, 'seals') })
-  const drivers = createDrivers({ ...settings, stateDir }, log)
+  const policies = readPolicies(settings.packageDir)
+  const drivers = createDrivers({ ...settings, stateDir }, policies, log)
   const doors = new UnixCellDoors({ directory: join(stateDir, 'doors'), entropy: systemEntropy })
   const adapters: Adapters = {
     ...shared,
@@ -52,7 +53,7 @@ async function start(settings: Settings, stateDir: string, ledger: Adapters['led
     config,
     drivers: drivers.byLevel,
     door: doors,
-    policies: readPolicies(settings.packageDir),
+    policies,
     cells: createCellDirectory({ missionsPath, clock: systemClock, ledger }),
     workspace: createWorkspace({
       ...shared,

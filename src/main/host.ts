@@ -6,11 +6,12 @@ import { promisify } from 'node:util'
 import type { Check, HostReport } from '../contract/host.ts'
 import { isoTime } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
-import { type CgroupFacts, readCgroupFacts } from '../linux/cgroup.ts'
+import { type CgroupFacts, cgroupFacts } from '../linux/cgroup.ts'
 import { overlayPossible } from '../workspace/overlay-probe.ts'
 import { systemClock } from './chance.ts'
 import { createDrivers } from './drivers.ts'
 import { ownDirectory } from './own-directory.ts'
+import { readPolicies } from './policies.ts'
 import type { Settings } from './settings.ts'
 import { VERSION } from './version.ts'
 
@@ -23,7 +24,7 @@ export type HostFacts = Omit<HostReport, 'levels' | 'probed_at'>
 
 /** What is true of the host for every level; each level's own checks come from its driver's probe. */
 export async function readHostFacts(settings: Settings): Promise<HostFacts> {
-  const cgroups = readCgroupFacts()
+  const cgroups = cgroupFacts()
   const overlay = await overlayPossible(settings.missionsPath, AbortSignal.timeout(PROBE_TIMEOUT_MS))
   return {
     version: VERSION,
@@ -50,7 +51,7 @@ export async function readHostFacts(settings: Settings): Promise<HostFacts> {
 export async function probeHost(settings: Settings): Promise<HostReport> {
   const stateDir = ownDirectory(settings.stateDir)
   ownDirectory(settings.missionsPath)
-  const drivers = createDrivers({ ...settings, stateDir }, silentLog)
+  const drivers = createDrivers({ ...settings, stateDir }, readPolicies(settings.packageDir), silentLog)
   try {
     const abort = AbortSignal.timeout(PROBE_TIMEOUT_MS)
     const [facts, ...levels] = await Promise.all([readHostFacts(settings), ...[...drivers.byLevel.values()].map((driver) => driver.probe(abort))])

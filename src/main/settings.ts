@@ -16,7 +16,9 @@ export interface Settings {
   readonly configPath: string
   /** Root of this package: policies/ and images/ lie there. */
   readonly packageDir: string
-  readonly dockerHost: string | null
+  /** Podman's API socket that the operator named with DOCKER_HOST; null: the pit starts the service itself. */
+  readonly podmanSocket: string | null
+  readonly podmanEnvironment: Readonly<Record<string, string>>
   /** What git and ssh need to reach a repository: never handed to a cell. */
   readonly remoteEnvironment: Readonly<Record<string, string>>
 }
@@ -41,12 +43,22 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
     config,
     configPath,
     packageDir: resolve(import.meta.dirname, '..', '..'),
-    dockerHost: env.DOCKER_HOST ?? null,
+    podmanSocket: podmanSocket(env.DOCKER_HOST),
+    podmanEnvironment: pick(env, PODMAN_NAMES),
     remoteEnvironment: pick(env, REMOTE_NAMES),
   }
 }
 
+const PODMAN_NAMES = ['PATH', 'HOME', 'USER', 'XDG_RUNTIME_DIR', 'XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'DBUS_SESSION_BUS_ADDRESS']
 const REMOTE_NAMES = ['HOME', 'SSH_AUTH_SOCK', 'http_proxy', 'https_proxy', 'no_proxy', 'HTTPS_PROXY', 'NO_PROXY', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'GIT_SSL_CAINFO']
+
+function podmanSocket(dockerHost: string | undefined): string | null {
+  if (dockerHost === undefined || dockerHost === '') return null
+  if (dockerHost.startsWith('unix:///')) return dockerHost.slice('unix://'.length)
+  throw new LazarusError('invalid_request', `DOCKER_HOST is "${dockerHost}"; only a unix socket is used`, {
+    remedy: 'Set DOCKER_HOST=unix:///path/to/podman.sock, or unset it: the pit then starts the service itself.',
+  })
+}
 
 function pick(env: Environment, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])))

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runInHull } from '../linux/hull.ts'
 import { makePrivateDirectory, randomName, removeOwnTree } from './durable.ts'
@@ -48,6 +48,8 @@ export async function overlayPossible(directory: string, abort: AbortSignal): Pr
     abort.throwIfAborted()
     return { possible: false, reason: error instanceof Error ? error.message : String(error) }
   } finally {
+    // The kernel made it with mode 000; it belongs to us.
+    await chmod(join(place, 'work', 'work'), 0o700).catch(() => {})
     await removeOwnTree(place)
   }
 }

@@ -27,7 +27,7 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
 
   test('is opened on a real repository', async () => {
     const { status, body } = await pit.call('POST', '/v1/missions', { mission_name: `e2e ${level}`, isolation_level: level, repo: repository.path })
-    expect(body.error).toBeUndefined()
+    expect(body.error ?? undefined).toBeUndefined()
     expect(status).toBe(201)
     expect(body).toMatchObject({ status: 'active', isolation_level: level, base: { commit: repository.head }, seats: [] })
     id = body.mission_id
@@ -36,7 +36,7 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
   test('seats two agents, whose isolation is measured', async () => {
     for (const agent_id of ['ada', 'bob']) {
       const { status, body } = await pit.call('POST', seats(), { agent_id, role: 'write' })
-      expect(body.error).toBeUndefined()
+      expect(body.error ?? undefined).toBeUndefined()
       expect(status).toBe(201)
       expect(body).toMatchObject({ agent_id, status: 'active', generation: 1, branch: `mission/${agent_id}` })
       expect(body.isolation.effective).toMatchObject({ no_new_privs: true, capabilities: [], network: 'none', workspace: 'overlay' })
@@ -90,7 +90,7 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
 
   test('collects the commits into the trusted repository, on a branch of its own', async () => {
     const { status, body } = await pit.call('POST', `${seats()}/ada/collect`)
-    expect(body.error).toBeUndefined()
+    expect(body.error ?? undefined).toBeUndefined()
     expect(status).toBe(200)
     expect(body).toMatchObject({ branch: 'mission/ada', base: repository.head, outcome: 'delivered', commits: [{ subject: 'Ada was here' }] })
     expect(await git(body.repository, 'log', '--format=%s', '-1', 'refs/heads/mission/ada')).toBe('Ada was here')
@@ -106,7 +106,7 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
 
   test('keeps the output of an agent, and tells its death with the cause', async () => {
     const { body } = await pit.call('POST', seats(), { agent_id: 'cid', command: ['sh', '-c', 'echo working; echo oops >&2; exit 3'] })
-    expect(body.error).toBeUndefined()
+    expect(body.error ?? undefined).toBeUndefined()
     await pit.until(`/v1/events?mission_id=${id}&types=seat_exited`, (answer) => answer.events.length > 0)
     const seat = (await pit.call('GET', `${seats()}/cid`)).body
     expect(seat).toMatchObject({ status: 'dead', exit: { cause: 'exit', code: 3, signal: null } })
@@ -116,7 +116,7 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
   test('is destroyed with a last snapshot and the proof that no home changed', async () => {
     const directory = (await pit.call('GET', `/v1/missions/${id}`)).body.directory
     const { status, body } = await pit.call('DELETE', `/v1/missions/${id}?force=true`)
-    expect(body.error).toBeUndefined()
+    expect(body.error ?? undefined).toBeUndefined()
     expect(status).toBe(200)
     expect(body).toMatchObject({ mission_id: id, status: 'destroyed', homes: { changed: [] } })
     expect(body.homes.checked).toBeGreaterThan(0)
