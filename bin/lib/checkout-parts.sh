@@ -86,7 +86,11 @@ image_missing() {
     ! as_operator podman image exists "$tag" 2>/dev/null; then echo "$tag"; fi
 }
 image_present() { "$ROOT/images/cell/tag"; }
-image_do() { as_operator "$ROOT/images/cell/build" >&2; }
+image_do() {
+  # A machine whose packages came without lists (a container image, mmdebstrap) does not know its own mirrors yet.
+  if command -v apt-get >/dev/null && [[ -z $(apt-get indextargets 'Identifier: Packages') ]]; then as_root apt-get update -q >&2; fi
+  as_operator "$ROOT/images/cell/build" >&2
+}
 
 # ---- what only the machine's owner can decide
 
