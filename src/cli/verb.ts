@@ -21,7 +21,7 @@ export function addVerb<T = object>(
   parent: Command,
   run: Run,
   words: VerbWords,
-  act: (session: Session, args: readonly string[], options: Options<T>) => Promise<number | undefined | void>,
+  act: (session: Session, args: readonly string[], options: Options<T>) => Promise<number> | Promise<void>,
   describe: (verb: Command) => void = () => {},
 ): Command {
   const verb = parent.command(words.usage).description(words.summary)
@@ -30,7 +30,10 @@ export function addVerb<T = object>(
   verb.addHelpText('after', helpAfter(words))
   return verb.action(async () => {
     const options = verb.opts<Options<T>>()
-    await run(options, async (session) => (await act(session, verb.args, options)) ?? undefined)
+    await run(options, async (session) => {
+      const exit = await act(session, verb.args, options)
+      return typeof exit === 'number' ? exit : undefined
+    })
   })
 }
 

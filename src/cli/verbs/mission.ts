@@ -84,7 +84,11 @@ async function create(session: Session, [name]: readonly string[], options: Crea
 }
 
 function addListVerb(mission: Command, run: Run): void {
-  const words = { usage: 'ls', summary: 'list missions', examples: ['mission ls', 'mission ls --all --json'] }
+  const words = {
+    usage: 'ls',
+    summary: 'list the missions that are not over',
+    examples: ['mission ls', 'mission ls --all --json'],
+  }
   addVerb<{ all?: true; names?: true }>(
     mission,
     run,
