@@ -33,8 +33,7 @@ wanted_packages() { # lines "package probe"
   for extra in "${extras[@]}"; do
     case $extra in
       bench) printf '%s\n' 'ripgrep rg' 'socat socat' ;; # what sandbox-runtime needs
-      vm) printf '%s\n' 'qemu-system-x86 qemu-system-x86_64' 'qemu-utils qemu-img' 'e2fsprogs mke2fs' \
-        'openssh-client ssh' ;;
+      vm) printf '%s\n' 'qemu-system-x86 qemu-system-x86_64' 'e2fsprogs mke2fs' 'openssh-client ssh' ;;
     esac
   done
 }
