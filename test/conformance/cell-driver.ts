@@ -1,7 +1,6 @@
 import { describe } from 'vitest'
 import type { PromiseName } from '../../src/contract/policy.ts'
-import type { SandboxSpec } from '../../src/ports/cell-driver.ts'
-import type { CellDriver } from '../../src/ports/cell-driver.ts'
+import type { CellDriver, SandboxSpec } from '../../src/ports/cell-driver.ts'
 import { describeDestroy } from './cell-driver/destroy.ts'
 import { describeExec } from './cell-driver/exec.ts'
 import { describeExits } from './cell-driver/exits.ts'
@@ -24,7 +23,11 @@ export interface SubjectCapabilities {
   /** A promise that this level cannot keep on this host: its refusal is tested. null on a host that keeps all. */
   readonly unkept: PromiseName | null
   /** Steps that `failAt` can break, by verb, in the order in which the driver takes them. */
-  readonly steps: { readonly spawn: readonly string[]; readonly exec: readonly string[]; readonly destroy: readonly string[] }
+  readonly steps: {
+    readonly spawn: readonly string[]
+    readonly exec: readonly string[]
+    readonly destroy: readonly string[]
+  }
 }
 
 export interface DriverHarness extends AsyncDisposable {

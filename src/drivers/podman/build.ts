@@ -37,19 +37,27 @@ const unavailable = (message: string, remedy: string, cause?: unknown) =>
 async function checkContext(containerfile: string): Promise<void> {
   const root = dirname(containerfile)
   const file = await lstat(containerfile).catch(() => null)
-  if (!file?.isFile()) throw unavailable(`There is no Containerfile ${containerfile}.`, 'Correct containerfile in the policy.')
+  if (!file?.isFile())
+    throw unavailable(`There is no Containerfile ${containerfile}.`, 'Correct containerfile in the policy.')
   let [entries, bytes] = [0, 0]
   for await (const path of walk(root)) {
     const fact = await lstat(path)
     if (!fact.isFile() && !fact.isDirectory() && !fact.isSymbolicLink()) {
-      throw unavailable(`${path} is neither file, directory nor symlink, so it cannot be in a build context.`, 'Keep the Containerfile in a directory of its own.')
+      throw unavailable(
+        `${path} is neither file, directory nor symlink, so it cannot be in a build context.`,
+        'Keep the Containerfile in a directory of its own.',
+      )
     }
     entries += 1
     bytes += fact.size
     if (entries > MAX_ENTRIES || bytes > MAX_BYTES) {
-      throw new LazarusError('limit_exceeded', `The build context ${root} has more than ${MAX_ENTRIES} entries or ${MAX_BYTES} bytes.`, {
-        remedy: 'Keep the Containerfile in a directory of its own.',
-      })
+      throw new LazarusError(
+        'limit_exceeded',
+        `The build context ${root} has more than ${MAX_ENTRIES} entries or ${MAX_BYTES} bytes.`,
+        {
+          remedy: 'Keep the Containerfile in a directory of its own.',
+        },
+      )
     }
   }
 }
@@ -78,7 +86,14 @@ async function hashOf(containerfile: string): Promise<string> {
 async function build(client: PodmanClient, containerfile: string, tag: string, abort: AbortSignal): Promise<void> {
   const lines: string[] = []
   try {
-    const options = { t: tag, dockerfile: basename(containerfile), rm: true, forcerm: true, pull: false, abortSignal: abort }
+    const options = {
+      t: tag,
+      dockerfile: basename(containerfile),
+      rm: true,
+      forcerm: true,
+      pull: false,
+      abortSignal: abort,
+    }
     const output = await client.docker.buildImage(context(containerfile), options)
     const failure = await readBuild(output as AsyncIterable<Uint8Array>, lines)
     if (failure !== null) throw new Error(failure)
@@ -87,7 +102,10 @@ async function build(client: PodmanClient, containerfile: string, tag: string, a
     abort.throwIfAborted()
     const known = translate(error, `${containerfile} does not build`, 'image_unavailable')
     const tail = lines.slice(-KEPT_LINES).join('\n')
-    throw new LazarusError(known.code, `${known.message}\n${tail}`, { remedy: `Correct it, and try: podman build ${dirname(containerfile)}`, cause: error })
+    throw new LazarusError(known.code, `${known.message}\n${tail}`, {
+      remedy: `Correct it, and try: podman build ${dirname(containerfile)}`,
+      cause: error,
+    })
   }
 }
 

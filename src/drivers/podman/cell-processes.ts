@@ -51,7 +51,8 @@ function isZombie(pid: number): boolean {
 }
 
 /** Every process that names the container: its monitor, those of its execs, Podman's own tidying. */
-export const mentioning = (container: string): number[] => allPids().filter((pid) => commandLine(pid).includes(container))
+export const mentioning = (container: string): number[] =>
+  allPids().filter((pid) => commandLine(pid).includes(container))
 
 /** The monitors of execs sleep for 300 s after the end of the exec, two of them for each. */
 export const execMonitorsOf = (container: string): number[] =>

@@ -24,7 +24,9 @@ const read = (path: string): string | null => {
 
 /** The cgroup v2 path of a process, as in "/user.slice/…". null where there is none. */
 export function cgroupOf(pid: number | 'self'): string | null {
-  const line = read(`/proc/${pid}/cgroup`)?.split('\n').find((text) => text.startsWith('0::'))
+  const line = read(`/proc/${pid}/cgroup`)
+    ?.split('\n')
+    .find((text) => text.startsWith('0::'))
   return line?.slice('0::'.length) ?? null
 }
 
@@ -37,9 +39,14 @@ export function cgroupFacts(info: PodmanInfo): CgroupFacts {
   if (info.host.cgroupManager === 'systemd') return { parent: null, controllers, own: true }
   const own = cgroupOf('self')
   const above = own && own !== '/' ? dirname(own) : null
-  if (above === null || above === '/' || !writable(join(TREE, above))) return { parent: null, controllers: [], own: false }
+  if (above === null || above === '/' || !writable(join(TREE, above)))
+    return { parent: null, controllers: [], own: false }
   const delegated = read(join(TREE, above, 'cgroup.subtree_control'))?.split(' ') ?? []
-  return { parent: join(above, 'cells'), controllers: controllers.filter((name) => delegated.includes(name)), own: true }
+  return {
+    parent: join(above, 'cells'),
+    controllers: controllers.filter((name) => delegated.includes(name)),
+    own: true,
+  }
 }
 
 function writable(directory: string): boolean {
@@ -64,11 +71,17 @@ export function enforcedLimits(directory: string | null): Partial<Record<LimitNa
   // systemd's and crun's limits lie on the scope, one above the cgroup "container" in which the processes are.
   const places = [directory, dirname(directory)]
   const lowest = (file: string, parse: (text: string) => number) => {
-    const values = places.map((place) => read(join(place, file))).filter((text) => text !== null && !text.startsWith('max'))
+    const values = places
+      .map((place) => read(join(place, file)))
+      .filter((text) => text !== null && !text.startsWith('max'))
     return values.length === 0 ? undefined : Math.min(...values.map((text) => parse(text!)))
   }
   const cpu = lowest('cpu.max', (text) => Number(text.split(' ')[0]) / Number(text.split(' ')[1]))
   const memory = lowest('memory.max', Number)
   const pids = lowest('pids.max', Number)
-  return { ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...(pids === undefined ? {} : { pids }) }
+  return {
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(memory === undefined ? {} : { memory }),
+    ...(pids === undefined ? {} : { pids }),
+  }
 }

@@ -57,9 +57,11 @@ export class PodmanClient {
   }
 
   async start(id: string): Promise<void> {
-    await this.#changes.pass(() => bounded(this.docker.getContainer(id).start())).catch((error) => {
-      if (statusOf(error) !== ALREADY) throw error
-    })
+    await this.#changes
+      .pass(() => bounded(this.docker.getContainer(id).start()))
+      .catch((error) => {
+        if (statusOf(error) !== ALREADY) throw error
+      })
   }
 
   async remove(id: string): Promise<void> {
@@ -99,7 +101,6 @@ export class PodmanClient {
       AttachStdin: request.stdin,
       AttachStdout: true,
       AttachStderr: true,
-      User: '1000:1000',
     }
     return (await bounded(this.docker.getContainer(id).exec(options))).id
   }
@@ -120,7 +121,9 @@ export class PodmanClient {
   #libpod<T>(path: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const request = { path: `/v4.0.0/libpod/${path}`, method: 'GET', statusCodes: { 200: true } }
-      this.docker.modem.dial(request, (error: unknown, answer: unknown) => (error ? reject(error) : resolve(answer as T)))
+      this.docker.modem.dial(request, (error: unknown, answer: unknown) =>
+        error ? reject(error) : resolve(answer as T),
+      )
     })
   }
 }

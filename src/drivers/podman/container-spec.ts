@@ -120,7 +120,9 @@ function bindOf(mount: SandboxMount): string[] {
     case 'bind':
       return [`${plain(mount.source)}:${plain(mount.target)}:${mount.read_only ? 'ro' : 'rw'},nosuid,nodev`]
     case 'overlay':
-      return [`${plain(mount.lower)}:${plain(mount.target)}:O,upperdir=${plain(mount.upper)},workdir=${plain(mount.work)}`]
+      return [
+        `${plain(mount.lower)}:${plain(mount.target)}:O,upperdir=${plain(mount.upper)},workdir=${plain(mount.work)}`,
+      ]
   }
 }
 
@@ -130,7 +132,12 @@ const tmpfsOf = (mount: SandboxMount): [string, string][] =>
 /** A ':' or ',' would end the path early and mount something else. */
 function plain(path: string): string {
   if (!/[:,\\\n]/.test(path) && path.startsWith('/')) return path
-  throw new LazarusError('invalid_request', `Podman cannot mount ${JSON.stringify(path)}: it takes absolute paths without ":", "," and "\\"`, {
-    remedy: 'Move the state directory and the missions path to a place without these characters, or choose level 1 or 2.',
-  })
+  throw new LazarusError(
+    'invalid_request',
+    `Podman cannot mount ${JSON.stringify(path)}: it takes absolute paths without ":", "," and "\\"`,
+    {
+      remedy:
+        'Move the state directory and the missions path to a place without these characters, or choose level 1 or 2.',
+    },
+  )
 }

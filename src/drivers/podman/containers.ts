@@ -12,7 +12,7 @@ import { PodmanClient, type PodmanInfo } from './client.ts'
 import { containerName, containerSpec, LABELS } from './container-spec.ts'
 import { endContainer } from './end.ts'
 import { isConflict, isGone, translate } from './errors.ts'
-import { ExitWatch, exitFact, type Record as ExitRecord } from './exits.ts'
+import { type Record as ExitRecord, ExitWatch, exitFact } from './exits.ts'
 import { createImages, type Image, type ImageResolver } from './images.ts'
 import { clearRecord, writeRecord } from './record.ts'
 import { atGate, checkSpec, measureSandbox, openGate, type Running, runningOf } from './sandbox.ts'
@@ -41,7 +41,16 @@ export interface PodmanDeps {
 }
 
 export const PODMAN_STEPS = {
-  spawn: ['spawn.image', 'spawn.create', 'spawn.start', 'spawn.inspect', 'spawn.gate', 'spawn.measure', 'spawn.watch', 'spawn.open'],
+  spawn: [
+    'spawn.image',
+    'spawn.create',
+    'spawn.start',
+    'spawn.inspect',
+    'spawn.gate',
+    'spawn.measure',
+    'spawn.watch',
+    'spawn.open',
+  ],
   exec: ['exec.create', 'exec.start'],
   destroy: ['destroy.find', 'destroy.kill', 'destroy.remove', 'destroy.rest'],
 } as const
@@ -79,7 +88,11 @@ export class Containers {
 
   async #connect(): Promise<Runtime> {
     const { socket, runtimeDir, environment, stateKey } = this.#deps
-    const service = await openService({ socket, environment, directory: `${runtimeDir}/lazarus-${stateKey.slice(0, 8)}` })
+    const service = await openService({
+      socket,
+      environment,
+      directory: `${runtimeDir}/lazarus-${stateKey.slice(0, 8)}`,
+    })
     const client = new PodmanClient(service.socket)
     const info = await client.info()
     return { client, service, info, cgroups: cgroupFacts(info), images: createImages(client, this.#deps.cellTag) }
@@ -148,20 +161,24 @@ export class Containers {
     const found = await runtime.client.inspect(name).catch(() => null)
     if (found) {
       this.exits.remove(found.Id)
-      await endContainer(runtime.client, found, () => {}).catch((error) => this.#deps.log.error({ error: String(error), name }, 'a failed spawn left a container'))
+      await endContainer(runtime.client, found, () => {}).catch((error) =>
+        this.#deps.log.error({ error: String(error), name }, 'a failed spawn left a container'),
+      )
     }
-    await clearRecord(spec.run_dir).catch((error) => this.#deps.log.error({ error: String(error), name }, "a failed spawn left its overlay scratch"))
+    await clearRecord(spec.run_dir).catch((error) =>
+      this.#deps.log.error({ error: String(error), name }, 'a failed spawn left its overlay scratch'),
+    )
   }
 
   async destroy(handle: SandboxHandle): Promise<Released> {
-    const { client } = await this.runtime()
-    this.#step('destroy.find')
-    const found = await this.find(handle)
-    const id = found?.Id ?? handle.container_id
-    if (id) this.exits.remove(id)
     try {
-      const released = await endContainer(client, found ?? { Id: id ?? '', State: { Pid: 0 } }, this.#step)
-      this.#environments.delete(id ?? '')
+      const { client } = await this.runtime()
+      this.#step('destroy.find')
+      const found = await this.find(handle)
+      const id = found?.Id ?? handle.container_id ?? ''
+      this.exits.remove(id)
+      const released = await endContainer(client, found ?? { Id: id, State: { Pid: 0 } }, this.#step)
+      this.#environments.delete(id)
       await clearRecord(handle.run_dir)
       return released
     } catch (error) {
@@ -178,7 +195,9 @@ export class Containers {
     return found.flatMap(({ Id, Pid, Labels }) => {
       const name = nameOf(Labels ?? {})
       const running = runningOf(Id, Pid)
-      return name ? [this.handleOf(name, Labels![LABELS.runDir] ?? '', running ?? { id: Id, pid: null, start_time: null })] : []
+      return name
+        ? [this.handleOf(name, Labels![LABELS.runDir] ?? '', running ?? { id: Id, pid: null, start_time: null })]
+        : []
     })
   }
 
@@ -196,7 +215,11 @@ export class Containers {
     return facts.State.Running || facts.State.Paused ? runningOf(facts.Id, facts.State.Pid) : null
   }
 
-  handleOf({ mission_id, agent_id, generation }: SandboxName, run_dir: string, running: { id: string; pid: number | null; start_time: string | null }): SandboxHandle {
+  handleOf(
+    { mission_id, agent_id, generation }: SandboxName,
+    run_dir: string,
+    running: { id: string; pid: number | null; start_time: string | null },
+  ): SandboxHandle {
     const { id: container_id, pid, start_time } = running
     const agent_pid = pid === null ? null : agentOf(pid)
     return { level: 'level_3', mission_id, agent_id, generation, pid, start_time, agent_pid, container_id, run_dir }
@@ -205,14 +228,27 @@ export class Containers {
   watch(handle: SandboxHandle): void {
     const { mission_id, agent_id, generation, pid, start_time, container_id } = handle
     if (pid === null || start_time === null || container_id === null) return
-    this.exits.add({ id: container_id, name: { mission_id, agent_id, generation }, pid, start_time, monitor: monitorOf(pid) })
+    this.exits.add({
+      id: container_id,
+      name: { mission_id, agent_id, generation },
+      pid,
+      start_time,
+      monitor: monitorOf(pid),
+    })
   }
 
   /** How a container that no longer runs came to its end. Podman forgets the code of one that a reboot ended. */
   exitOf(facts: ContainerInspectInfo, handle: SandboxHandle): ExitFact {
     const now = isoTime(this.#deps.clock.now())
     if (handle.start_time !== null && bootOf(handle.start_time) !== bootId()) {
-      return { cause: 'host_restart', code: null, signal: null, died_at: now, noticed_at: now, noticed_by: 'adoption: another boot' }
+      return {
+        cause: 'host_restart',
+        code: null,
+        signal: null,
+        died_at: now,
+        noticed_at: now,
+        noticed_by: 'adoption: another boot',
+      }
     }
     return exitFact(recordIn(facts), now, 'adoption: record of Podman')
   }
@@ -248,6 +284,10 @@ function recordIn({ State }: ContainerInspectInfo): ExitRecord {
 }
 
 function nameOf(labels: Readonly<Record<string, string>>): SandboxName | null {
-  const [mission_id, agent_id, generation] = [labels[LABELS.mission], labels[LABELS.agent], Number(labels[LABELS.generation])]
+  const [mission_id, agent_id, generation] = [
+    labels[LABELS.mission],
+    labels[LABELS.agent],
+    Number(labels[LABELS.generation]),
+  ]
   return mission_id && agent_id && generation > 0 ? { mission_id, agent_id, generation } : null
 }

@@ -39,7 +39,14 @@ export function createPodmanDriver(deps: PodmanDeps): PodmanDriver {
   return driver
 }
 
-async function exec_(containers: Containers, { handle, spec }: { handle: SandboxHandle; spec: SandboxSpec }, exec: ExecSpec, onOutput: OnOutput, abort: AbortSignal, step: (name: string) => void) {
+async function exec_(
+  containers: Containers,
+  { handle, spec }: { handle: SandboxHandle; spec: SandboxSpec },
+  exec: ExecSpec,
+  onOutput: OnOutput,
+  abort: AbortSignal,
+  step: (name: string) => void,
+) {
   const alive = () => isAlive(handle.pid, handle.start_time)
   if (handle.container_id === null || handle.pid === null || !alive()) return { exit_code: null, signal: null }
   const runtime = await containers.runtime()
@@ -53,7 +60,11 @@ async function exec_(containers: Containers, { handle, spec }: { handle: Sandbox
   return await runExec(runtime.client, target, exec, onOutput, abort, step)
 }
 
-async function signal_(containers: Containers, handle: SandboxHandle, signal: NodeJS.Signals | 'freeze' | 'thaw'): Promise<void> {
+async function signal_(
+  containers: Containers,
+  handle: SandboxHandle,
+  signal: NodeJS.Signals | 'freeze' | 'thaw',
+): Promise<void> {
   if (handle.pid === null || !isAlive(handle.pid, handle.start_time)) return
   if (signal === 'freeze' || signal === 'thaw') return await freeze(containers, handle, signal)
   // As the same uid, straight to the process: Podman's kill goes to the container's init, which hands on all but KILL.
@@ -67,7 +78,8 @@ async function freeze(containers: Containers, handle: SandboxHandle, to: 'freeze
   const { client } = await containers.runtime()
   if (containerCgroup(handle.pid!, id) !== null) {
     await (to === 'freeze' ? client.pause(id) : client.unpause(id)).catch((error: unknown) => {
-      if (!isConflict(error) && !/paused|not running/i.test(String(error))) throw translate(error, `The cell could not ${to}`)
+      if (!isConflict(error) && !/paused|not running/i.test(String(error)))
+        throw translate(error, `The cell could not ${to}`)
     })
     return
   }
@@ -88,4 +100,3 @@ async function adopt(containers: Containers, handle: SandboxHandle): Promise<Ado
   }
   return { state: 'exited', exit: containers.exitOf(found, handle) }
 }
-

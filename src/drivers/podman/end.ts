@@ -60,7 +60,8 @@ function mountsOf(pid: number): number {
 async function until(what: string, done: () => boolean): Promise<void> {
   const deadline = performance.now() + END_TIMEOUT_MS
   while (!done()) {
-    if (performance.now() > deadline) throw new LazarusError('runtime_failed', `Waited ${END_TIMEOUT_MS / 1000} s in vain until ${what}.`)
+    if (performance.now() > deadline)
+      throw new LazarusError('runtime_failed', `Waited ${END_TIMEOUT_MS / 1000} s in vain until ${what}.`)
     await new Promise((go) => setTimeout(go, 2))
   }
 }

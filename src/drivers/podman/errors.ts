@@ -54,7 +54,8 @@ export function translate(error: unknown, what: string, otherwise: ErrorCode = '
   const text = textOf(foreign).trim()
   if (foreign.code === 'ENOENT' || foreign.code === 'ECONNREFUSED' || foreign.code === 'ECONNRESET') {
     return failure('runtime_failed', `${what}: the API of Podman does not answer (${text})`, error, {
-      remedy: 'Start it with: systemctl --user start podman.socket, or leave DOCKER_HOST unset so that the pit starts one.',
+      remedy:
+        'Start it with: systemctl --user start podman.socket, or leave DOCKER_HOST unset so that the pit starts one.',
     })
   }
   const known = TRANSLATIONS.find(({ when }) => when.test(text))

@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto'
-import type { Duplex } from 'node:stream'
 import { constants } from 'node:os'
+import type { Duplex } from 'node:stream'
 import type { ExecOutcome, ExecSpec, OnOutput } from '../../ports/cell-driver.ts'
 import { killMarked } from './cell-processes.ts'
 import type { PodmanClient } from './client.ts'
-import { frames } from './frames.ts'
+import { feed, receive } from './conversation.ts'
 import { isGone, translate } from './errors.ts'
+import { frames } from './frames.ts'
 import { environmentLines, type Launch, launchArguments, toDrop } from './launch.ts'
 
 export interface ExecTarget {
@@ -63,7 +64,14 @@ function request(target: ExecTarget, exec: ExecSpec, mark: number) {
 }
 
 /** Until the stream ends; after an abort until nothing marked is left, however often the tree forks meanwhile. */
-async function converse(stream: Duplex, target: ExecTarget, exec: ExecSpec, onOutput: OnOutput, abort: AbortSignal, mark: number): Promise<void> {
+async function converse(
+  stream: Duplex,
+  target: ExecTarget,
+  exec: ExecSpec,
+  onOutput: OnOutput,
+  abort: AbortSignal,
+  mark: number,
+): Promise<void> {
   const kill = () => void killMarked(mark, target.init)
   let again: NodeJS.Timeout | undefined
   const onAbort = () => {
@@ -73,33 +81,14 @@ async function converse(stream: Duplex, target: ExecTarget, exec: ExecSpec, onOu
   abort.addEventListener('abort', onAbort, { once: true })
   if (abort.aborted) onAbort()
   try {
+    const received = receive(stream)
     void feed(stream, exec.stdin)
-    for await (const frame of frames(stream)) if (!abort.aborted) await onOutput(frame.stream, frame.data)
-  } catch (error) {
-    if (target.alive() && !abort.aborted) throw error
+    for await (const frame of frames(received)) if (!abort.aborted) await onOutput(frame.stream, frame.data)
   } finally {
     abort.removeEventListener('abort', onAbort)
     clearInterval(again)
     if (abort.aborted) kill()
     stream.destroy()
-  }
-}
-
-/** Writes stdin and half-closes. A command that does not read it, or ends early, is no error. */
-async function feed(stream: Duplex, stdin: ExecSpec['stdin']): Promise<void> {
-  const closed = new Promise<void>((resolve) => stream.once('close', resolve))
-  stream.on('error', () => stream.destroy())
-  if (stdin === null || stdin instanceof Uint8Array) {
-    stream.end(stdin ?? undefined)
-    return
-  }
-  try {
-    for await (const chunk of stdin) {
-      if (stream.destroyed) return
-      if (!stream.write(chunk)) await Promise.race([new Promise<void>((go) => stream.once('drain', go)), closed])
-    }
-  } finally {
-    if (!stream.destroyed) stream.end()
   }
 }
 

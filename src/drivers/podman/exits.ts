@@ -128,7 +128,10 @@ function readExitFile(directory: string, id: string): { code: number; died_at: s
 
 /** conmon leaves a file "oom" when the kernel's out-of-memory killer was at work in the container. */
 const outOfMemory = ({ monitor }: Watched): Promise<boolean> =>
-  access(join(monitor!.bundle, 'oom')).then(() => true, () => false)
+  access(join(monitor!.bundle, 'oom')).then(
+    () => true,
+    () => false,
+  )
 
 /** The container's init ends with 128 + n when a signal ended the agent. No record: the runtime lost it. */
 export function exitFact(fact: Record, noticed_at: string, noticed_by: string): ExitFact {

@@ -14,7 +14,8 @@ export async function* frames(source: AsyncIterable<Uint8Array>): AsyncGenerator
   let stream: Frame['stream'] = 'stdout'
   let left = 0
   for await (const chunk of source) {
-    let rest = head.length > 0 ? Buffer.concat([head, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+    let rest =
+      head.length > 0 ? Buffer.concat([head, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
     head = Buffer.alloc(0)
     while (rest.length > 0) {
       if (left === 0) {

@@ -19,14 +19,18 @@ export async function readCellTag(script: string): Promise<string> {
   const result = await run(script, [], { environment: { PATH: '/usr/bin:/bin' }, timeout_ms: 10_000 })
   const tag = result.stdout.toString().trim()
   if (result.exit_code === 0 && tag !== '') return tag
-  throw new LazarusError('image_unavailable', `The tag of the cell image cannot be read: ${result.stderr || 'no output'}`)
+  throw new LazarusError(
+    'image_unavailable',
+    `The tag of the cell image cannot be read: ${result.stderr || 'no output'}`,
+  )
 }
 
 /** Which image a policy means. Nothing is ever pulled: an image is there, or is built from the operator's Containerfile. */
 export function createImages(client: PodmanClient, cellTag: () => Promise<string>): ImageResolver {
   let tag: string | null = null
   return async (policy, abort) => {
-    if (policy.containerfile !== null) return await imageOf(client, await buildImage(client, policy.containerfile, abort))
+    if (policy.containerfile !== null)
+      return await imageOf(client, await buildImage(client, policy.containerfile, abort))
     return await imageOf(client, policy.image ?? (tag ??= await cellTag()))
   }
 }
@@ -37,6 +41,8 @@ async function imageOf(client: PodmanClient, reference: string): Promise<Image> 
     return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [] }
   } catch (error) {
     if (!isGone(error) && statusOf(error) !== 500) throw translate(error, `The image ${reference} cannot be read`)
-    throw new LazarusError('image_unavailable', `There is no image ${reference} on this host, and none is pulled.`, { cause: error })
+    throw new LazarusError('image_unavailable', `There is no image ${reference} on this host, and none is pulled.`, {
+      cause: error,
+    })
   }
 }

@@ -32,11 +32,18 @@ async function clearWork(scratch: string): Promise<void> {
   const code = tryRemove(scratch)
   if (code === null || code === 'ENOENT' || code === 'EBUSY') return
   const args = ['--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', '--', scratch]
-  const result = await run('unshare', args, { environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, timeout_ms: 10_000 })
-  if (result.exit_code === 0) return
-  throw new LazarusError('runtime_failed', `The scratch of the overlay ${scratch} could not be removed: ${result.stderr.trim()}`, {
-    remedy: 'It needs unshare --map-auto of util-linux 2.38 or newer, and the subordinate ids of the operator.',
+  const result = await run('unshare', args, {
+    environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    timeout_ms: 10_000,
   })
+  if (result.exit_code === 0) return
+  throw new LazarusError(
+    'runtime_failed',
+    `The scratch of the overlay ${scratch} could not be removed: ${result.stderr.trim()}`,
+    {
+      remedy: 'It needs unshare --map-auto of util-linux 2.38 or newer, and the subordinate ids of the operator.',
+    },
+  )
 }
 
 function tryRemove(directory: string): string | null {

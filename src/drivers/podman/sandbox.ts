@@ -50,7 +50,8 @@ export async function atGate(running: Running, image: string): Promise<number> {
     const agent = agentOf(running.pid)
     if (agent !== null && waits(agent)) return agent
     if (!isAlive(running.pid, running.start_time)) throw endedEarly(image)
-    if (performance.now() > deadline) throw new LazarusError('spawn_failed', 'The cell started, but its launcher did not answer within 15 s.')
+    if (performance.now() > deadline)
+      throw new LazarusError('spawn_failed', 'The cell started, but its launcher did not answer within 15 s.')
     await new Promise((go) => setTimeout(go, 1))
   }
 }
@@ -62,9 +63,13 @@ function waits(agent: number): boolean {
 }
 
 const endedEarly = (image: string): LazarusError =>
-  new LazarusError('image_unavailable', `A container of the image ${image} ended before the agent started: it has no working /bin/sh.`, {
-    remedy: 'Use an image with a POSIX shell at /bin/sh.',
-  })
+  new LazarusError(
+    'image_unavailable',
+    `A container of the image ${image} ended before the agent started: it has no working /bin/sh.`,
+    {
+      remedy: 'Use an image with a POSIX shell at /bin/sh.',
+    },
+  )
 
 /** Lets the agent go; harmless when it went before. */
 export function openGate(agent: number): void {
@@ -95,11 +100,19 @@ function checkMounts(agent: number, spec: SandboxSpec): void {
   const at = (target: string) => facts.findLast((fact) => fact.target === target)
   const wrong = spec.mounts.filter((mount) => {
     const fact = at(mount.target)
-    return !fact || (mount.kind === 'bind' && mount.read_only !== fact.flags.includes('ro')) || (mount.kind !== 'bind' && !fact.type.includes(mount.kind === 'tmpfs' ? 'tmpfs' : 'overlay'))
+    return (
+      !fact ||
+      (mount.kind === 'bind' && mount.read_only !== fact.flags.includes('ro')) ||
+      (mount.kind !== 'bind' && !fact.type.includes(mount.kind === 'tmpfs' ? 'tmpfs' : 'overlay'))
+    )
   })
-  if (!at('/')?.flags.includes('ro')) throw new LazarusError('spawn_failed', 'Podman did not make the root of the container read-only.')
+  if (!at('/')?.flags.includes('ro'))
+    throw new LazarusError('spawn_failed', 'Podman did not make the root of the container read-only.')
   if (wrong.length === 0) return
-  throw new LazarusError('spawn_failed', `Podman did not mount as asked: ${wrong.map((mount) => mount.target).join(', ')}`)
+  throw new LazarusError(
+    'spawn_failed',
+    `Podman did not mount as asked: ${wrong.map((mount) => mount.target).join(', ')}`,
+  )
 }
 
 /** The identity of the container's first process, or null when it has ended. */
@@ -107,4 +120,3 @@ export function runningOf(id: string, pid: number): Running | null {
   const start_time = pid > 0 ? startTime(pid) : null
   return start_time === null ? null : { id, pid, start_time }
 }
-

@@ -7,7 +7,10 @@ import type { PodmanDeps } from './containers.ts'
  * The API takes a profile as a path on the host, so it is laid into our own directory, which is there under the same
  * path also when the pit itself runs in a container. Named by content: a new profile never changes a running cell's.
  */
-export async function seccompFor(deps: Pick<PodmanDeps, 'root' | 'policiesDir'>, name: string | null): Promise<string | null> {
+export async function seccompFor(
+  deps: Pick<PodmanDeps, 'root' | 'policiesDir'>,
+  name: string | null,
+): Promise<string | null> {
   if (name === null) return null
   const profile = await readFile(join(deps.policiesDir, name))
   const path = join(deps.root, `seccomp-${createHash('sha256').update(profile).digest('hex').slice(0, 16)}.json`)

@@ -33,7 +33,8 @@ export async function openService(options: ServiceOptions): Promise<PodmanServic
   mkdirSync(options.directory, { recursive: true, mode: 0o700 })
   const socket = join(options.directory, 'podman.sock')
   const record = readRecord(options.directory)
-  if (record && isAlive(record.pid, record.start_time) && (await answers(socket))) return ours(socket, options.directory, record)
+  if (record && isAlive(record.pid, record.start_time) && (await answers(socket)))
+    return ours(socket, options.directory, record)
   if (record && isAlive(record.pid, record.start_time)) sendSignal(record.pid, 'SIGKILL')
   return await start(socket, options)
 }
@@ -99,10 +100,15 @@ async function untilAnswers(socket: string): Promise<string | null> {
 }
 
 const answers = (socket: string): Promise<boolean> =>
-  new Docker({ socketPath: socket, timeout: 2000 }).ping().then(() => true, () => false)
+  new Docker({ socketPath: socket, timeout: 2000 }).ping().then(
+    () => true,
+    () => false,
+  )
 
 function cannotStart(reason: string): LazarusError {
   return new LazarusError('isolation_unavailable', `The API of Podman could not be started: ${reason}`, {
-    remedy: reason.includes('ENOENT') ? 'Install podman: bin/setup' : 'Try podman info as the operator; lazarus doctor names the usual causes.',
+    remedy: reason.includes('ENOENT')
+      ? 'Install podman: bin/setup'
+      : 'Try podman info as the operator; lazarus doctor names the usual causes.',
   })
 }

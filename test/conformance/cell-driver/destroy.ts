@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { never, STAY, type Trial, until } from './trial.ts'
 
-const STUBBORN = 'trap "" TERM INT HUP QUIT; (setsid sh -c "trap \'\' TERM HUP; sleep 4711 & sleep 4711" &); sleep 4711 & kill -STOP $!; echo up; while :; do sleep 4711; done'
+const STUBBORN =
+  'trap "" TERM INT HUP QUIT; (setsid sh -c "trap \'\' TERM HUP; sleep 4711 & sleep 4711" &); sleep 4711 & kill -STOP $!; echo up; while :; do sleep 4711; done'
 
 export function describeDestroy(trial: Trial): void {
   describe('destroy', () => {
@@ -33,16 +34,21 @@ export function describeDestroy(trial: Trial): void {
       expect(await trial.driver.list()).toEqual([trial.seat(next, sandbox).handle])
     })
 
-    it.runIf(trial.can.processes)('ends processes that left by setsid, forked twice, ignore TERM, or are stopped', async () => {
-      const cell = await trial.spawn({ command: ['/bin/sh', '-c', STUBBORN] })
-      await until('all are up', async () => (await cell.log()) === 'up\n')
-      const released = await trial.driver.destroy(cell.handle)
-      expect(released.processes).toBeGreaterThanOrEqual(4)
-      expect(await trial.harness.leftovers()).toEqual([])
-    })
+    it.runIf(trial.can.processes)(
+      'ends processes that left by setsid, forked twice, ignore TERM, or are stopped',
+      async () => {
+        const cell = await trial.spawn({ command: ['/bin/sh', '-c', STUBBORN] })
+        await until('all are up', async () => (await cell.log()) === 'up\n')
+        const released = await trial.driver.destroy(cell.handle)
+        expect(released.processes).toBeGreaterThanOrEqual(4)
+        expect(await trial.harness.leftovers()).toEqual([])
+      },
+    )
 
     it.runIf(trial.can.processes)('takes everything along when the agent dies by itself', async () => {
-      const cell = await trial.spawn({ command: ['/bin/sh', '-c', '(setsid sleep 4711 &); sleep 4711 & echo up; exit 0'] })
+      const cell = await trial.spawn({
+        command: ['/bin/sh', '-c', '(setsid sleep 4711 &); sleep 4711 & echo up; exit 0'],
+      })
       await trial.exitOf(cell.spec.name)
       await trial.driver.destroy(cell.handle)
       expect(await trial.harness.leftovers()).toEqual([])

@@ -27,7 +27,10 @@ export function describeExec(trial: Trial): void {
 
     it('feeds stdin from bytes and from a stream, then end of file', async () => {
       const cell = await trial.spawn()
-      expect(await cell.run(['cat'], { stdin: bytes('from bytes') })).toMatchObject({ exit_code: 0, stdout: 'from bytes' })
+      expect(await cell.run(['cat'], { stdin: bytes('from bytes') })).toMatchObject({
+        exit_code: 0,
+        stdout: 'from bytes',
+      })
       async function* stream() {
         yield bytes('one ')
         yield bytes('two')
@@ -46,8 +49,11 @@ export function describeExec(trial: Trial): void {
 
     it('answers null when the sandbox goes away under it', async () => {
       const cell = await trial.spawn({ command: STAY })
-      const running = cell.run(trial.can.processes ? ['/bin/sh', '-c', 'echo up > /artifacts/up; exec sleep infinity'] : STAY)
-      if (trial.can.processes) await until('exec runs', async () => (await cell.sh('cat /artifacts/up')).stdout === 'up\n')
+      const running = cell.run(
+        trial.can.processes ? ['/bin/sh', '-c', 'echo up > /artifacts/up; exec sleep infinity'] : STAY,
+      )
+      if (trial.can.processes)
+        await until('exec runs', async () => (await cell.sh('cat /artifacts/up')).stdout === 'up\n')
       await trial.driver.destroy(cell.handle)
       expect(await running).toMatchObject({ exit_code: null })
     })
@@ -69,7 +75,10 @@ export function describeExec(trial: Trial): void {
 
     it('starts in the given directory', async () => {
       const cell = await trial.spawn()
-      expect(await cell.run(['pwd'], { cwd: '/workspace/src' })).toMatchObject({ exit_code: 0, stdout: '/workspace/src\n' })
+      expect(await cell.run(['pwd'], { cwd: '/workspace/src' })).toMatchObject({
+        exit_code: 0,
+        stdout: '/workspace/src\n',
+      })
     })
 
     it('hands arguments and binary output on as they are, stdout and stderr apart', async () => {
@@ -92,14 +101,25 @@ export function describeExec(trial: Trial): void {
         await new Promise((go) => setImmediate(go))
         pending -= 1
       }
-      const exec = { command: ['head', '-c', String(10 * MEGABYTE), '/dev/zero'], environment: cell.spec.environment, cwd: '/', stdin: null }
+      const exec = {
+        command: ['head', '-c', String(10 * MEGABYTE), '/dev/zero'],
+        environment: cell.spec.environment,
+        cwd: '/',
+        stdin: null,
+      }
       const outcome = await trial.driver.exec({ handle: cell.handle, spec: cell.spec }, exec, slow, never)
-      expect({ outcome, received, most }).toEqual({ outcome: { exit_code: 0, signal: null }, received: 10 * MEGABYTE, most: 1 })
+      expect({ outcome, received, most }).toEqual({
+        outcome: { exit_code: 0, signal: null },
+        received: 10 * MEGABYTE,
+        most: 1,
+      })
     })
 
     it('passes 10 MB of stdin', async () => {
       const cell = await trial.spawn()
-      expect(await cell.run(['wc', '-c'], { stdin: new Uint8Array(10 * MEGABYTE) })).toMatchObject({ stdout: `${10 * MEGABYTE}\n` })
+      expect(await cell.run(['wc', '-c'], { stdin: new Uint8Array(10 * MEGABYTE) })).toMatchObject({
+        stdout: `${10 * MEGABYTE}\n`,
+      })
     })
 
     it('does not mind stdin that nobody reads', async () => {
@@ -116,13 +136,21 @@ export function describeExec(trial: Trial): void {
 
     it('aborted, ends the whole tree: children, and one that left by setsid and a double fork and holds the pipe', async () => {
       const cell = await trial.spawn()
-      const script = '(setsid sh -c "sleep 4711 & exec sleep 4712" & ) ; sleep 4713 & trap "" TERM INT HUP; echo up; wait; sleep 4714'
+      const script =
+        '(setsid sh -c "sleep 4711 & exec sleep 4712" & ) ; sleep 4713 & trap "" TERM INT HUP; echo up; wait; sleep 4714'
       const abort = new AbortController()
       const exec = { command: ['/bin/sh', '-c', script], environment: cell.spec.environment, cwd: '/', stdin: null }
-      const ended = await trial.driver.exec({ handle: cell.handle, spec: cell.spec }, exec, () => abort.abort(), abort.signal)
+      const ended = await trial.driver.exec(
+        { handle: cell.handle, spec: cell.spec },
+        exec,
+        () => abort.abort(),
+        abort.signal,
+      )
       expect(ended).toEqual({ exit_code: 137, signal: 'SIGKILL' })
       expect(trial.notices, 'the agent lives on').toEqual([])
-      const left = await cell.sh('for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "^sleep 471"')
+      const left = await cell.sh(
+        'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "^sleep 471"',
+      )
       expect(left.stdout).toBe('')
     })
 

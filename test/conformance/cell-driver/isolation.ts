@@ -3,17 +3,22 @@ import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { type Cell, never, STAY, type Trial } from './trial.ts'
 
-const DIAL = 'use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]", Timeout => 2) or die "refused: $!"; print <$s>'
+const DIAL =
+  'use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]", Timeout => 2) or die "refused: $!"; print <$s>'
 const LOOPBACK = `use IO::Socket::INET; my $l = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die "$!";
 my $c = IO::Socket::INET->new(PeerAddr => "127.0.0.1:" . $l->sockport) or die "$!"; print "lo works\\n"`
 /** Everything in /proc/self that confines a process. */
-const CONFINEMENT = 'grep -E "^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp):" /proc/self/status; for n in user mnt pid ipc uts net cgroup; do readlink /proc/self/ns/$n; done; grep -E "Max (processes|open files|file size|core)" /proc/self/limits'
+const CONFINEMENT =
+  'grep -E "^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp):" /proc/self/status; for n in user mnt pid ipc uts net cgroup; do readlink /proc/self/ns/$n; done; grep -E "Max (processes|open files|file size|core)" /proc/self/limits'
 
 async function hostPort(greeting: string) {
   const server = createServer((socket) => socket.end(greeting)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address() as { port: number }
-  return { port: String(address.port), [Symbol.asyncDispose]: () => new Promise<void>((done) => server.close(() => done())) }
+  return {
+    port: String(address.port),
+    [Symbol.asyncDispose]: () => new Promise<void>((done) => server.close(() => done())),
+  }
 }
 
 export function describeIsolation(trial: Trial): void {
@@ -70,7 +75,10 @@ export function describeIsolation(trial: Trial): void {
     it.runIf(trial.can.unkept !== null)('refuses a promise that it cannot keep, and leaves nothing', async () => {
       const spec = await trial.spec()
       const promise = trial.can.unkept!
-      const strict = { ...spec, policy: { ...promising(spec, promise), degradable: spec.policy.degradable.filter((p) => p !== promise) } }
+      const strict = {
+        ...spec,
+        policy: { ...promising(spec, promise), degradable: spec.policy.degradable.filter((p) => p !== promise) },
+      }
       await expect(trial.driver.spawn(strict, never)).rejects.toMatchObject({ code: 'isolation_degraded' })
       expect(await trial.driver.list()).toEqual([])
       expect(await trial.harness.leftovers()).toEqual([])
@@ -79,7 +87,11 @@ export function describeIsolation(trial: Trial): void {
     it.runIf(trial.can.unkept !== null)('names the promise that the policy gave up', async () => {
       const spec = await trial.spec()
       const promise = trial.can.unkept!
-      const lenient = { ...spec, command: STAY, policy: { ...promising(spec, promise), degradable: [...spec.policy.degradable, promise] } }
+      const lenient = {
+        ...spec,
+        command: STAY,
+        policy: { ...promising(spec, promise), degradable: [...spec.policy.degradable, promise] },
+      }
       const cell: Cell = trial.seat(lenient, await trial.driver.spawn(lenient, never))
       expect(cell.effective.degraded).toContain(promise)
     })
@@ -97,5 +109,7 @@ const withNetwork = (spec: Spec) => ({
 function promising(spec: Spec, promise: string): Spec['policy'] {
   const MANY = { cpu: 1, memory: 256 * 1024 ** 2, pids: 200 } as Record<string, number>
   const limit = promise.startsWith('limits.') ? promise.slice('limits.'.length) : null
-  return limit ? { ...spec.policy, limits: { ...spec.policy.limits, [limit]: MANY[limit] ?? 1024 ** 2 } } : { ...spec.policy, [promise]: true }
+  return limit
+    ? { ...spec.policy, limits: { ...spec.policy.limits, [limit]: MANY[limit] ?? 1024 ** 2 } }
+    : { ...spec.policy, [promise]: true }
 }

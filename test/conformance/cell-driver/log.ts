@@ -34,7 +34,11 @@ export function describeLog(trial: Trial): void {
     })
 
     it('goes on while no pit runs', async () => {
-      const command = ['/bin/sh', '-c', 'while [ ! -e /artifacts/go ]; do sleep 0.01; done; echo after; exec sleep infinity']
+      const command = [
+        '/bin/sh',
+        '-c',
+        'while [ ! -e /artifacts/go ]; do sleep 0.01; done; echo after; exec sleep infinity',
+      ]
       const cell = await trial.spawn({ command })
       await trial.restart()
       await cell.sh('touch /artifacts/go')

@@ -10,7 +10,9 @@ export function describeMounts(trial: Trial): void {
   describe.runIf(trial.can.processes)('paths in the cell', () => {
     it('shows the base in /workspace and keeps changes in the layer', async () => {
       const cell = await trial.spawn()
-      const run = await cell.sh('cat README && echo changed > README && echo new > file && rm src/main.txt && ls src && cat README')
+      const run = await cell.sh(
+        'cat README && echo changed > README && echo new > file && rm src/main.txt && ls src && cat README',
+      )
       expect(run).toMatchObject({ exit_code: 0, stdout: 'of the base\nchanged\n' })
       expect(await readFile(onHost(cell, 'base', 'README'), 'utf8')).toBe('of the base\n')
       expect(await readFile(onHost(cell, 'upper', 'file'), 'utf8')).toBe('new\n')
@@ -37,13 +39,18 @@ export function describeMounts(trial: Trial): void {
     it('reaches the door of the seat at /run/lazarus/cell.sock', async () => {
       const cell = await trial.spawn()
       const dial = 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => shift) or die "refused: $!"; print <$s>'
-      expect(await cell.run(['perl', '-e', dial, '/run/lazarus/cell.sock'])).toMatchObject({ exit_code: 0, stdout: 'door\n' })
+      expect(await cell.run(['perl', '-e', dial, '/run/lazarus/cell.sock'])).toMatchObject({
+        exit_code: 0,
+        stdout: 'door\n',
+      })
     })
 
     it('gives a private /tmp that is bounded and shared between agent and exec', async () => {
       const cell = await trial.spawn({ command: ['/bin/sh', '-c', 'echo here > /tmp/mark; exec sleep infinity'] })
       expect(await cell.sh('while ! cat /tmp/mark 2>/dev/null; do :; done')).toMatchObject({ stdout: 'here\n' })
-      const fill = await cell.sh(`head -c ${TMP_BYTES * 2} /dev/zero > /tmp/big; s=$?; stat -c %s /tmp/big; rm /tmp/big; exit $s`)
+      const fill = await cell.sh(
+        `head -c ${TMP_BYTES * 2} /dev/zero > /tmp/big; s=$?; stat -c %s /tmp/big; rm /tmp/big; exit $s`,
+      )
       expect(fill.exit_code).not.toBe(0)
       expect(Number(fill.stdout)).toBeLessThanOrEqual(TMP_BYTES)
       await expect(access('/tmp/mark')).rejects.toThrow()
@@ -61,18 +68,26 @@ export function describeMounts(trial: Trial): void {
       expect(none.effective.workspace).toBe('none')
     })
 
-    it.runIf(trial.can.isolation)('hides the homes and the host, and lets nothing be written outside the mounts', async () => {
-      const cell = await trial.spawn()
-      const secret = join(cell.spec.hidden_paths[0]!, 'secret')
-      expect(await readFile(secret, 'utf8'), 'positive control: the host reads it').toBe(CANARY)
-      for (const path of [secret, `/proc/1/root${secret}`, `/proc/self/root${secret}`]) {
-        const run = await cell.sh('cat "$1"', path)
-        expect(run.exit_code).not.toBe(0)
-        expect(run.stdout + run.stderr).not.toContain(CANARY)
-      }
-      const writes = await cell.sh('for d in / /etc /usr /usr/bin /var /run /opt; do touch $d/x 2>/dev/null && echo $d; done; true')
-      expect(writes.stdout).toBe('')
-      expect((await cell.sh('ls /artifacts/.. | grep -q mission')).exit_code, 'positive control: the root is listed').toBe(0)
-    })
+    it.runIf(trial.can.isolation)(
+      'hides the homes and the host, and lets nothing be written outside the mounts',
+      async () => {
+        const cell = await trial.spawn()
+        const secret = join(cell.spec.hidden_paths[0]!, 'secret')
+        expect(await readFile(secret, 'utf8'), 'positive control: the host reads it').toBe(CANARY)
+        for (const path of [secret, `/proc/1/root${secret}`, `/proc/self/root${secret}`]) {
+          const run = await cell.sh('cat "$1"', path)
+          expect(run.exit_code).not.toBe(0)
+          expect(run.stdout + run.stderr).not.toContain(CANARY)
+        }
+        const writes = await cell.sh(
+          'for d in / /etc /usr /usr/bin /var /run /opt; do touch $d/x 2>/dev/null && echo $d; done; true',
+        )
+        expect(writes.stdout).toBe('')
+        expect(
+          (await cell.sh('ls /artifacts/.. | grep -q mission')).exit_code,
+          'positive control: the root is listed',
+        ).toBe(0)
+      },
+    )
   })
 }

@@ -5,10 +5,21 @@ import { never, STAY, type Trial, until } from './trial.ts'
 
 /** A shell on the way to the agent may add these; none of them comes from the host. */
 const OF_THE_SHELL = /^(PWD|OLDPWD|SHLVL|_)=/
-export const withoutShell = (env: string) => env.split('\n').filter((line) => line !== '' && !OF_THE_SHELL.test(line)).sort()
-export const asLines = (env: Readonly<Record<string, string>>) => Object.entries(env).map(([k, v]) => `${k}=${v}`).sort()
+export const withoutShell = (env: string) =>
+  env
+    .split('\n')
+    .filter((line) => line !== '' && !OF_THE_SHELL.test(line))
+    .sort()
+export const asLines = (env: Readonly<Record<string, string>>) =>
+  Object.entries(env)
+    .map(([k, v]) => `${k}=${v}`)
+    .sort()
 
-const exists = (path: string) => access(path).then(() => true, () => false)
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
 
 export function describeSpawn(trial: Trial): void {
   describe('spawn', () => {
@@ -29,7 +40,9 @@ export function describeSpawn(trial: Trial): void {
       const environment = { PATH: '/usr/bin:/bin', HOME: '/home/agent', ODD: 'a b\'"$x\n\\ü', EMPTY: '' }
       const cell = await trial.spawn({ command: ['env', '-0'], environment })
       await trial.exitOf(cell.spec.name)
-      const told = Buffer.from(await cell.log(), 'latin1').toString().replaceAll('\0', '\u0000')
+      const told = Buffer.from(await cell.log(), 'latin1')
+        .toString()
+        .replaceAll('\0', '\u0000')
       const lines = told.split('\0').filter((line) => line.trim() !== '' && !OF_THE_SHELL.test(line))
       expect(lines.sort()).toEqual(asLines(environment))
     })
@@ -60,12 +73,15 @@ export function describeSpawn(trial: Trial): void {
       expect((await trial.exitOf(cell.spec.name)).exit).toMatchObject({ cause: 'exit', code: 0, signal: null })
     })
 
-    it.runIf(trial.can.processes)('tells 127 for a command that does not exist and 126 for one that is no program', async () => {
-      const missing = await trial.spawn({ command: ['no-such-command'] })
-      expect((await trial.exitOf(missing.spec.name)).exit).toMatchObject({ cause: 'exit', code: 127 })
-      const noProgram = await trial.spawn({ command: ['/mission/brief.md'] })
-      expect((await trial.exitOf(noProgram.spec.name)).exit).toMatchObject({ cause: 'exit', code: 126 })
-    })
+    it.runIf(trial.can.processes)(
+      'tells 127 for a command that does not exist and 126 for one that is no program',
+      async () => {
+        const missing = await trial.spawn({ command: ['no-such-command'] })
+        expect((await trial.exitOf(missing.spec.name)).exit).toMatchObject({ cause: 'exit', code: 127 })
+        const noProgram = await trial.spawn({ command: ['/mission/brief.md'] })
+        expect((await trial.exitOf(noProgram.spec.name)).exit).toMatchObject({ cause: 'exit', code: 126 })
+      },
+    )
 
     it('refuses a bind source that does not exist, and creates it not', async () => {
       const source = join((await trial.spec()).run_dir, 'no-such-directory')

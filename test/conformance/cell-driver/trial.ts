@@ -41,7 +41,10 @@ export const STAY = ['sleep', 'infinity'] as const
 export const never = new AbortController().signal
 
 /** Waits on a state: resolves with the first value that is neither undefined nor false. */
-export async function until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
   const deadline = performance.now() + 20_000
   for (;;) {
     const found = await look()

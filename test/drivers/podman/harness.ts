@@ -7,8 +7,8 @@ import { PODMAN_STEPS } from '../../../src/drivers/podman/containers.ts'
 import { createPodmanDriver, type PodmanDeps, type PodmanDriver } from '../../../src/drivers/podman/driver.ts'
 import { readCellTag } from '../../../src/drivers/podman/images.ts'
 import { silentLog } from '../../../src/kernel/log.ts'
-import type { DriverHarness, DriverSubject } from '../../conformance/cell-driver.ts'
 import { makeSpecs } from '../../conformance/cell-driver/specs.ts'
+import type { DriverHarness, DriverSubject } from '../../conformance/cell-driver.ts'
 
 const PACKAGE = join(import.meta.dirname, '..', '..', '..')
 
@@ -80,8 +80,12 @@ async function leftovers(deps: PodmanDeps, driver: PodmanDriver): Promise<string
     .split('\n')
     .filter((line) => line.includes(deps.root) || line.includes('sleep 471'))
   const seats = (await readdir(deps.root)).filter((name) => /^[0-9a-f-]{36}$/.test(name))
-  const records = await Promise.all(seats.map(async (seat) => (await readdir(join(deps.root, seat, 'run'))).map((file) => `${seat}/run/${file}`)))
-  const works = await Promise.all(seats.map(async (seat) => (await readdir(join(deps.root, seat, 'work'))).map((file) => `${seat}/work/${file}`)))
+  const records = await Promise.all(
+    seats.map(async (seat) => (await readdir(join(deps.root, seat, 'run'))).map((file) => `${seat}/run/${file}`)),
+  )
+  const works = await Promise.all(
+    seats.map(async (seat) => (await readdir(join(deps.root, seat, 'work'))).map((file) => `${seat}/work/${file}`)),
+  )
   return [...containers, ...processes, ...records.flat(), ...works.flat()]
 }
 
