@@ -1,4 +1,5 @@
 import type { Verification } from '../contract/home.ts'
+import { LazarusError } from '../kernel/errors.ts'
 import { differences, pathEnd, showBytes } from './entry.ts'
 import { RecordCutter } from './records.ts'
 import { requireSuccess, runTool } from './tool.ts'
@@ -70,5 +71,6 @@ export async function compare(before: string, after: string, abort: AbortSignal)
   }
   const args = ['-3', '--zero-terminated', '--nocheck-order', before, after]
   requireSuccess('comm', await runTool('comm', args, abort, { on_stdout: take }))
+  if (cutter.torn) throw new LazarusError('runtime_failed', 'comm ended in the middle of a record')
   return collector.finish()
 }

@@ -60,6 +60,7 @@ function copyHashed(from: string, to: string): void {
     const records = [...cutter.cut(chunk.subarray(0, bytes))].flatMap((record) => [hashed(record), Buffer.of(0)])
     writeWhole(target, Buffer.concat(records))
   }
+  if (cutter.torn) throw new Error(`${from} ends in the middle of a record`)
   closeSync(source)
   closeSync(target)
 }

@@ -17,7 +17,8 @@ export async function runTool(
   const limits = { environment: ENVIRONMENT, abort, max_stdout_bytes: Number.POSITIVE_INFINITY }
   const result = await run(file, args, { ...options, ...limits })
   abort.throwIfAborted()
-  if (/No space left on device|Disk quota exceeded/.test(result.stderr)) {
+  // At the end of a line: before it stands a name, which anybody may have chosen.
+  if (/: (No space left on device|Disk quota exceeded)$/m.test(result.stderr)) {
     throw new LazarusError('storage_full', `The disk is full: ${lastLine(result.stderr)}`)
   }
   return result
