@@ -91,6 +91,7 @@ export async function sandboxSpec(ctx: Context, state: MissionState, seat: SeatS
   const policy = seatPolicy(state.policy, seat)
   const doorDir = await ctx.door.open(name)
   const layer = await ctx.workspace.openSeat(layerOf(state, seat))
+  const environment = seat.env_names.length > 0 ? await ctx.vault.get(name) : {}
   const own: SandboxMount[] = [
     { kind: 'bind', target: '/run/lazarus', source: doorDir, read_only: true },
     { kind: 'tmpfs', target: '/tmp', bytes: policy.limits.tmp ?? 1024 ** 3 },
@@ -99,7 +100,7 @@ export async function sandboxSpec(ctx: Context, state: MissionState, seat: SeatS
     name,
     policy,
     command: seat.command,
-    environment: cellEnvironment(name, seat.role, state.isolation_level, policy, await ctx.vault.get(name)),
+    environment: cellEnvironment(name, seat.role, state.isolation_level, policy, environment),
     mounts: [...layer, ...own],
     cwd: seat.role === 'audit' ? '/home/agent' : '/workspace',
     log_path: ctx.cells.logPath(state.mission_id, seat.agent_id),

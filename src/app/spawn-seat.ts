@@ -30,7 +30,7 @@ export async function addSeat(ctx: Context, mission_id: string, request: SeatReq
     async () => {
       // The present state is asked first: the environment of a seat that is taken must not be overwritten.
       requestSeat(ctx.book.get(mission_id), request, hashToken(token))
-      await ctx.vault.put({ mission_id, agent_id: request.agent_id }, request.env ?? {})
+      await keepEnvironment(ctx, mission_id, request)
       const intended = await ctx.book.commit(mission_id, (state) => requestSeat(state, request, hashToken(token)))
       const state = await spawn(ctx, intended, seatOf(intended, request.agent_id), began, abort)
       const seat = seatOf(state, request.agent_id)
@@ -38,6 +38,12 @@ export async function addSeat(ctx: Context, mission_id: string, request: SeatReq
     },
     abort,
   )
+}
+
+/** Most seats have none: nothing is written for them, and nothing of an earlier seat of that name is left. */
+async function keepEnvironment(ctx: Context, mission_id: string, { agent_id, env = {} }: SeatRequest): Promise<void> {
+  if (Object.keys(env).length > 0) await ctx.vault.put({ mission_id, agent_id }, env)
+  else await ctx.vault.remove({ mission_id, agent_id })
 }
 
 /**
