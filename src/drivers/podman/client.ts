@@ -2,7 +2,7 @@ import { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import Docker from 'dockerode'
 import { LazarusError } from '../../kernel/errors.ts'
-import { statusOf } from './errors.ts'
+import { isGone, statusOf } from './errors.ts'
 import { Turnstile } from './turnstile.ts'
 
 /** Starting and removing contend for Podman's locks: more at once are slower in sum. */
@@ -86,6 +86,16 @@ export class PodmanClient {
     return bounded(this.#libpod(`containers/json?all=true&filters=${filters}`))
   }
 
+  exists(id: string): Promise<boolean> {
+    return bounded(this.#libpod<unknown>(`containers/${id}/exists`)).then(
+      () => true,
+      (error) => {
+        if (isGone(error)) return false
+        throw error
+      },
+    )
+  }
+
   info(): Promise<PodmanInfo> {
     return bounded(this.#libpod('info'))
   }
@@ -120,7 +130,7 @@ export class PodmanClient {
 
   #libpod<T>(path: string): Promise<T> {
     return new Promise((resolve, reject) => {
-      const request = { path: `/v4.0.0/libpod/${path}`, method: 'GET', statusCodes: { 200: true } }
+      const request = { path: `/v4.0.0/libpod/${path}`, method: 'GET', statusCodes: { 200: true, 204: true } }
       this.docker.modem.dial(request, (error: unknown, answer: unknown) =>
         error ? reject(error) : resolve(answer as T),
       )

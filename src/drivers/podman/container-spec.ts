@@ -77,6 +77,7 @@ function hostConfig(spec: SandboxSpec, context: ContainerContext): NonNullable<C
   const { policy } = spec
   return {
     UsernsMode: USER_NAMESPACE,
+    GroupAdd: ['1000'],
     CapDrop: ['ALL'],
     SecurityOpt: ['no-new-privileges', ...(context.seccompPath ? [`seccomp=${context.seccompPath}`] : [])],
     ReadonlyRootfs: true,

@@ -33,13 +33,21 @@ export async function endContainer(
   return { processes, containers, mounts }
 }
 
+/**
+ * Podman tidies a container that ended by itself, at the same time as we remove it: that may make one answer an error
+ * or succeed without effect. So it is removed until Podman knows it no more. Returns how many were there.
+ */
 async function remove(client: PodmanClient, id: string): Promise<number> {
-  try {
-    await client.remove(id)
-    return 1
-  } catch (error) {
-    if (isGone(error)) return 0
-    throw error
+  const deadline = performance.now() + END_TIMEOUT_MS
+  for (let found = 0; ; found = 1) {
+    const failure = await client.remove(id).then(
+      () => null,
+      (error: unknown) => error,
+    )
+    if (isGone(failure)) return found
+    if (failure === null && !(await client.exists(id))) return 1
+    if (performance.now() > deadline) throw failure ?? new Error(`the container ${id} stays`)
+    await new Promise((go) => setTimeout(go, 10))
   }
 }
 

@@ -28,10 +28,14 @@ export async function readCellTag(script: string): Promise<string> {
 /** Which image a policy means. Nothing is ever pulled: an image is there, or is built from the operator's Containerfile. */
 export function createImages(client: PodmanClient, cellTag: () => Promise<string>): ImageResolver {
   let tag: string | null = null
+  const cell = async () => {
+    tag ??= await cellTag()
+    return tag
+  }
   return async (policy, abort) => {
     if (policy.containerfile !== null)
       return await imageOf(client, await buildImage(client, policy.containerfile, abort))
-    return await imageOf(client, policy.image ?? (tag ??= await cellTag()))
+    return await imageOf(client, policy.image ?? (await cell()))
   }
 }
 

@@ -36,7 +36,7 @@ export function describeSpawn(trial: Trial): void {
     })
 
     it('gives the agent its environment and nothing else', async () => {
-      process.env['LAZARUS_TEST_LEAK'] = 'leaked'
+      process.env.LAZARUS_TEST_LEAK = 'leaked'
       const environment = { PATH: '/usr/bin:/bin', HOME: '/home/agent', ODD: 'a b\'"$x\n\\ü', EMPTY: '' }
       const cell = await trial.spawn({ command: ['env', '-0'], environment })
       await trial.exitOf(cell.spec.name)
