@@ -1,15 +1,15 @@
-import { execFileSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Machine } from './machine.ts'
-import { type Count, countFacts, countReport, countWhole, sum } from './tally.ts'
+import { type Phase, phases } from './phases.ts'
+import { type Count, sum } from './tally.ts'
 
-const here = import.meta.dirname
 const usage = `usage: npm run test:vm -- [options]
   --cold             a machine with nothing but git, bash, node and npm: bin/setup does all of it there
   --changed          the checkout as it lies here, not as HEAD has it
-  --only PHASE       ${['facts', 'setup', 'quickstart', 'drivers', 'limits'].join(', ')}; may be repeated
+  --only PHASE       ${phases.map((phase) => phase.name).join(', ')}; may be repeated
   --timeout MINUTES  for all of it (90)
   --shell            boots, prints how to log in, and waits to be interrupted`
 
@@ -24,32 +24,6 @@ const { values: options } = parseArgs({
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
-
-interface Phase {
-  readonly name: string
-  readonly script: string
-  readonly count: (ran: { readonly log: string; readonly report: string | null; readonly exitCode: number }) => Count
-}
-
-/** Emulated processors are some fifty times slower: every deadline in the suite grows with them. */
-const patient =
-  '--testTimeout=900000 --hookTimeout=900000 --maxWorkers=1 --reporter=verbose --reporter=json --outputFile.json="$HOME/report.json"'
-
-const phases: readonly Phase[] = [
-  { name: 'facts', script: 'test/vm/guest/facts', count: ({ log }) => countFacts(log) },
-  { name: 'setup', script: 'bin/setup', count: ({ exitCode }) => countWhole(exitCode) },
-  { name: 'quickstart', script: 'npm run quickstart -- --once', count: ({ exitCode }) => countWhole(exitCode) },
-  {
-    name: 'drivers',
-    script: `npm test -- test/drivers test/linux ${patient}`,
-    count: ({ report, exitCode }) => countReport(report, exitCode),
-  },
-  {
-    name: 'limits',
-    script: `bin/as-operator vitest run --config test/vm/vitest.config.ts ${patient}`,
-    count: ({ report, exitCode }) => countReport(report, exitCode),
-  },
-]
 
 const began = performance.now()
 function tell(line: string): void {
@@ -76,18 +50,35 @@ async function runPhase(machine: Machine, phase: Phase, out: string, abort: Abor
   return count
 }
 
-async function main(abort: AbortSignal): Promise<Count> {
+/** A script beside this file; resolves with what it printed. Ended with everything that it started. */
+function script(abort: AbortSignal, name: string, ...args: string[]): Promise<string> {
+  const child = spawn(join(import.meta.dirname, name), args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  const end = () => process.kill(-(child.pid as number), 'SIGTERM')
+  abort.addEventListener('abort', end, { once: true })
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    printed += text
+  })
+  return new Promise((done, fail) => {
+    child.once('error', fail)
+    child.once('close', (code) => {
+      abort.removeEventListener('abort', end)
+      if (code === 0) done(printed.trim())
+      else fail(new Error(`test/vm/${name} failed`))
+    })
+  })
+}
+
+/** Counts as it goes, so that a run that is cut short still tells what it saw. */
+async function main(counts: Count[], abort: AbortSignal): Promise<void> {
   const cache = options.cache as string
   const out = join(cache, 'last-run')
   rmSync(out, { recursive: true, force: true })
   mkdirSync(out, { mode: 0o700 })
   const warm = options.cold ? [] : ['--warm']
-  const script = (name: string, ...args: string[]) =>
-    execFileSync(join(here, name), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
-
-  const image = script('image', cache, ...warm)
+  const image = await script(abort, 'image', cache, ...warm)
   const seed = join(out, 'seed.tar')
-  script('seed', seed, cache, ...warm, ...(options.changed ? ['--changed'] : []))
+  await script(abort, 'seed', seed, cache, ...warm, ...(options.changed ? ['--changed'] : []))
   tell(`boots ${image}`)
   await using machine = await Machine.boot({ image, seed, out }, abort, tell)
   tell(`logged in (${machine.accelerator})`)
@@ -97,11 +88,9 @@ async function main(abort: AbortSignal): Promise<Count> {
     process.stdout.write(`${machine.login}\n`)
     await new Promise((_, fail) => abort.addEventListener('abort', () => fail(abort.reason), { once: true }))
   }
-  const counts: Count[] = []
   const chosen = phases.filter((phase) => !options.only || options.only.includes(phase.name))
   for (const phase of chosen) counts.push(await runPhase(machine, phase, out, abort))
-  await keepCellImage(machine, script('cell-image', cache), abort)
-  return sum(counts)
+  await keepCellImage(machine, await script(abort, 'cell-image', cache), abort)
 }
 
 async function must(machine: Machine, out: string, name: string, script: string, abort: AbortSignal): Promise<void> {
@@ -128,13 +117,14 @@ if (options.help) {
     process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)))
   }
   const deadline = AbortSignal.timeout(Number(options.timeout) * 60_000)
+  const counts: Count[] = []
   try {
-    const { passed, failed, skipped } = await main(AbortSignal.any([interrupted.signal, deadline]))
-    process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
-    process.exitCode = failed > 0 ? 1 : 0
+    await main(counts, AbortSignal.any([interrupted.signal, deadline]))
   } catch (cause) {
     tell(deadline.aborted ? `not done after ${options.timeout} minutes` : String(cause))
-    process.stdout.write('0 passed, 1 failed, 0 skipped\n')
-    process.exitCode = 1
+    counts.push({ passed: 0, failed: 1, skipped: 0 })
   }
+  const { passed, failed, skipped } = sum(counts)
+  process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
+  process.exitCode = failed > 0 ? 1 : 0
 }
