@@ -1,6 +1,10 @@
+import type { MissionStatus } from '../contract/mission.ts'
 import type { Context } from './context.ts'
 
-/** Writes `state/heartbeat.json` of every living mission each `poll_interval`, so that other watchers see the pit live. */
+/** Whose cell directory is no more, or is a record. */
+const GONE: ReadonlySet<MissionStatus> = new Set(['archiving', 'archived', 'destroying', 'destroyed'])
+
+/** Writes `state/heartbeat.json` of every mission that has a cell directory each `poll_interval`, so that other watchers see the pit live. */
 export class Heartbeats implements Disposable {
   readonly #ctx: Context
   readonly #timer: NodeJS.Timeout
@@ -14,7 +18,7 @@ export class Heartbeats implements Disposable {
   async #beat(): Promise<void> {
     const { book, cells, clock, log } = this.#ctx
     for (const state of book.all()) {
-      if (state.status !== 'active' && state.status !== 'paused') continue
+      if (GONE.has(state.status)) continue
       try {
         await cells.heartbeat(state, clock.now())
       } catch (error) {

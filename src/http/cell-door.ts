@@ -1,6 +1,6 @@
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { chmod, mkdir, rm, rmdir } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { SandboxName } from '../contract/ids.ts'
 import type { Entropy } from '../kernel/clock.ts'
 import type { CellDoor } from '../ports/cell-door.ts'
@@ -52,6 +52,8 @@ export class UnixCellDoors implements CellDoor {
     this.#open.delete(directory)
     await (await listener)?.end()
     await rm(directory, { recursive: true, force: true })
+    // Gone with its last door; it fails, and stays, while it holds another.
+    await rmdir(dirname(directory)).catch(() => {})
   }
 
   /** The pit ends; cells live on and keep their directories. */

@@ -42,9 +42,9 @@ async function start(settings: Settings, stateDir: string, ledger: Adapters['led
   const missionsPath = ownDirectory(settings.missionsPath)
   const { config } = settings
   const shared = { clock: systemClock, entropy: systemEntropy, log }
-  const homes = createHomeWatch({ ...shared, globs: config.homes, exempt: [stateDir, missionsPath], sealsDir: join(stateDir, 'seals') })
+  const homes = createHomeWatch({ ...shared, globs: config.homes, exempt: [stateDir, missionsPath, settings.podmanStore], sealsDir: join(stateDir, 'seals') })
   const policies = readPolicies(settings.packageDir)
-  const drivers = createDrivers({ ...settings, stateDir }, policies, log)
+  const drivers = createDrivers({ ...settings, stateDir }, policies, log, faults)
   const doors = new UnixCellDoors({ directory: join(stateDir, 'doors'), entropy: systemEntropy })
   const adapters: Adapters = {
     ...shared,
@@ -62,6 +62,7 @@ async function start(settings: Settings, stateDir: string, ledger: Adapters['led
       refuseHome: (path) => homes.refuseHome(path),
       retention: config.retention,
       remoteEnvironment: settings.remoteEnvironment,
+      ...(faults ? { faults } : {}),
     }),
     vault: createSeatVault({ dir: join(stateDir, 'vault') }),
     runDirs: createRunDirs(join(stateDir, 'sandboxes')),

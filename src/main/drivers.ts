@@ -19,10 +19,15 @@ export interface Drivers {
 }
 
 /** One driver per level, each with records of its own below the state directory. */
-export function createDrivers(settings: Settings, policies: ReadonlyMap<IsolationLevel, Policy>, log: Log): Drivers {
+export function createDrivers(
+  settings: Settings,
+  policies: ReadonlyMap<IsolationLevel, Policy>,
+  log: Log,
+  faults: (point: string) => void = () => {},
+): Drivers {
   const policiesDir = join(settings.packageDir, 'policies')
   const root = (level: IsolationLevel) => ownDirectory(join(settings.stateDir, 'drivers', level))
-  const shared = { policies_dir: policiesDir, cgroups: openCgroups(), clock: systemClock, log }
+  const shared = { policies_dir: policiesDir, cgroups: openCgroups(), clock: systemClock, log, faults }
   const hull = (level: 'level_1' | 'level_2') => ({ ...shared, root: root(level), policy: policies.get(level)! })
   const podman = createPodmanDriver({
     root: root('level_3'),
@@ -32,6 +37,7 @@ export function createDrivers(settings: Settings, policies: ReadonlyMap<Isolatio
     environment: settings.podmanEnvironment,
     clock: systemClock,
     log,
+    faults,
     cellTag: () => readCellTag(join(settings.packageDir, 'images', 'cell', 'tag')),
     policiesDir,
   })

@@ -18,6 +18,8 @@ export interface Settings {
   readonly packageDir: string
   /** Podman's API socket that the operator named with DOCKER_HOST; null: the pit starts the service itself. */
   readonly podmanSocket: string | null
+  /** Rootless Podman's own store: it may lie in the operator's home, and changes with every container. */
+  readonly podmanStore: string
   readonly podmanEnvironment: Readonly<Record<string, string>>
   /** What git and ssh need to reach a repository: never handed to a cell. */
   readonly remoteEnvironment: Readonly<Record<string, string>>
@@ -44,6 +46,7 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
     configPath,
     packageDir: resolve(import.meta.dirname, '..', '..'),
     podmanSocket: podmanSocket(env.DOCKER_HOST),
+    podmanStore: join(env.XDG_DATA_HOME ?? join(home, '.local', 'share'), 'containers'),
     podmanEnvironment: pick(env, PODMAN_NAMES),
     remoteEnvironment: pick(env, REMOTE_NAMES),
   }

@@ -1,5 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { SandboxName } from '../contract/ids.ts'
 import type { RunDirs } from '../ports/run-dirs.ts'
 
@@ -13,6 +13,15 @@ export function createRunDirs(root: string): RunDirs {
     },
     async remove(name) {
       await rm(path(name), { recursive: true, force: true })
+      await removeEmpty(dirname(path(name)))
+      await removeEmpty(dirname(dirname(path(name))))
     },
   }
+}
+
+/** The directory goes with its last entry; one that is used, or gone, is left alone. */
+async function removeEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error
+  })
 }

@@ -1,0 +1,92 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Principal } from '../../src/app/application.ts'
+import type { IsolationLevel } from '../../src/contract/ids.ts'
+import { missionRequest } from '../../src/contract/mission.ts'
+import { seatRequest } from '../../src/contract/seat.ts'
+import { silentLog } from '../../src/kernel/log.ts'
+import { compose } from '../../src/main/compose.ts'
+import { readSettings } from '../../src/main/settings.ts'
+import { makeRepository } from '../support/repository.ts'
+
+const OPERATOR: Principal = { kind: 'operator', via: 'socket' }
+const NEVER = new AbortController().signal
+
+let repository: Awaited<ReturnType<typeof makeRepository>>
+beforeAll(async () => {
+  repository = await makeRepository()
+})
+afterAll(() => repository[Symbol.asyncDispose]())
+
+/** A pit in this process, with one place where a step can be made to fail. */
+async function makePit() {
+  const dir = await mkdtemp('/var/tmp/faults-')
+  const seen: string[] = []
+  let failing: string | null = null
+  const faults = (point: string) => {
+    seen.push(point)
+    if (point !== failing) return
+    failing = null
+    throw new Error(`injected before ${point}`)
+  }
+  const settings = readSettings({ ...process.env, LAZARUS_STATE_DIR: join(dir, 'state'), LAZARUS_MISSIONS_PATH: join(dir, 'missions'), LAZARUS_LISTEN: '127.0.0.1:0' })
+  const running = await compose(settings, silentLog, faults)
+  await running.pit.ready()
+  return {
+    app: running.pit,
+    seen,
+    failOnce: (point: string) => {
+      failing = point
+    },
+    remains: () =>
+      execFileSync('find', [join(dir, 'missions'), join(dir, 'state', 'sandboxes'), join(dir, 'state', 'doors'), join(dir, 'state', 'vault'), '-mindepth', '1', '-type', 'f,d,s'], { encoding: 'utf8' }),
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+type TestPit = Awaited<ReturnType<typeof makePit>>
+
+/** Open, seat with a secret in its environment, commit, collect, destroy. */
+async function life({ app }: TestPit, level: IsolationLevel, attempt: <T>(verb: () => Promise<T>) => Promise<T>): Promise<void> {
+  const mission = await attempt(() => app.createMission(missionRequest.parse({ mission_name: 'faults', isolation_level: level, repo: repository.path }), OPERATOR, NEVER))
+  const id = mission.mission_id
+  await attempt(() => app.addSeat(id, seatRequest.parse({ agent_id: 'builder', env: { SECRET: 'canary' } }), NEVER))
+  const done = await attempt(() => app.execWhole(id, 'builder', { command: ['sh', '-c', 'echo work > work && git add work && git commit -qm Work; echo $SECRET'] }, NEVER))
+  expect(done).toMatchObject({ exit_code: 0, stdout: 'canary\n' })
+  expect(await attempt(() => app.collect(id, 'builder', NEVER))).toMatchObject({ outcome: 'delivered', commits: [{ subject: 'Work' }] })
+  const report = await attempt(() => app.destroyMission(id, false))
+  expect(report).toMatchObject({ status: 'destroyed', homes: { changed: [] } })
+  expect(report.final_checkpoints.map(({ agent_id }) => agent_id)).toEqual(['builder'])
+}
+
+describe.each(['level_1', 'level_2', 'level_3'] as const)('every step of a life at %s', (level) => {
+  test('may fail once: the verb says so, and repeated it succeeds as if nothing had happened', async () => {
+    await using pit = await makePit()
+    await life(pit, level, (verb) => verb())
+    const points = [...new Set(pit.seen)].filter((point) => !point.startsWith('probe'))
+    expect(points).toEqual(expect.arrayContaining(['open_layer', 'open_door', 'start_sandbox', 'end_sandbox', 'save_layer', 'remove_layer', 'remove_directory']))
+    const outcomes: Record<string, number> = {}
+    for (const point of points) {
+      pit.failOnce(point)
+      let failures = 0
+      await life(pit, level, async (verb) => {
+        for (;;) {
+          try {
+            return await verb()
+          } catch (error) {
+            failures += 1
+            if (failures > 1) throw new Error(`after the fault at ${point}`, { cause: error })
+          }
+        }
+      })
+      outcomes[point] = failures
+      expect(pit.remains(), `left after the fault at ${point}`).toBe('')
+    }
+    const quiet = Object.entries(outcomes).filter(([, failures]) => failures === 0)
+    expect(quiet.map(([point]) => point), 'points whose failure nobody was told').toEqual([])
+  }, 300_000)
+})
