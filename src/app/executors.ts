@@ -1,4 +1,5 @@
-import type { FinalSnapshot, Released } from '../contract/mission.ts'
+import type { Released } from '../contract/mission.ts'
+import { layerSaved } from '../domain/decide.ts'
 import { cellEnvironment } from '../domain/environment.ts'
 import type { MissionState, SeatState } from '../domain/mission.ts'
 import type { SeatStep, StepName } from '../domain/plan.ts'
@@ -13,7 +14,6 @@ export interface Work {
   readonly seat: SeatState
   readonly abort: AbortSignal
   sandbox: Sandbox | null
-  snapshot: FinalSnapshot | null
   released: Released
 }
 
@@ -24,7 +24,6 @@ export const workOn = (state: MissionState, seat: SeatState, abort: AbortSignal)
   seat,
   abort,
   sandbox: null,
-  snapshot: null,
   released: NOTHING,
 })
 
@@ -58,8 +57,9 @@ const EXECUTORS: Record<StepName, Executor> = {
   close_door: async (ctx, { state, seat }) => {
     await ctx.door.close(sandboxName(state.mission_id, seat))
   },
-  save_layer: async (ctx, work) => {
-    work.snapshot = await ctx.workspace.discardToTrash(layerOf(work.state, work.seat), work.abort)
+  save_layer: async (ctx, { state, seat, abort }) => {
+    const snapshot = await ctx.workspace.discardToTrash(layerOf(state, seat), abort)
+    if (snapshot) await ctx.book.commit(state.mission_id, (now) => layerSaved(now, seat.agent_id, snapshot))
   },
   remove_layer: async (ctx, { state, seat }) => {
     await ctx.workspace.removeSeat({ mission_id: state.mission_id, agent_id: seat.agent_id })

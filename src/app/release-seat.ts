@@ -35,6 +35,6 @@ export async function releaseSeat(ctx: Context, mission_id: string, agent_id: st
     if (seat.status === 'withdrawn') return state
     const work = workOn(state, seat, AbortSignal.timeout(RELEASE_TIMEOUT_MS))
     await runPlan(ctx, withdrawPlan(seat), work)
-    return ctx.book.commit(mission_id, (now) => seatWithdrawn(now, agent_id, work.snapshot, work.released))
+    return ctx.book.commit(mission_id, (now) => seatWithdrawn(now, agent_id, work.released))
   })
 }

@@ -38,6 +38,7 @@ export const domainEvent = z.discriminatedUnion('type', [
   seat('seat_resumed', {}),
   seat('collected', { head: z.string(), outcome: workOutcome, commits: z.int() }),
   seat('withdraw_started', { force: z.boolean() }),
+  seat('layer_saved', { final_checkpoint: finalSnapshot }),
   seat('seat_withdrawn', { final_checkpoint: finalSnapshot.nullable(), released }),
   seat('refused', { what: z.string(), generation }),
 ])

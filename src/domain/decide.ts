@@ -92,14 +92,16 @@ export function startWithdraw(state: MissionState, agent_id: string, force: bool
   return [{ type: 'withdraw_started', agent_id, data: { force } }]
 }
 
-export function seatWithdrawn(
-  state: MissionState,
-  agent_id: string,
-  final_checkpoint: FinalSnapshot | null,
-  released: Released,
-): Decision {
-  if (seatOf(state, agent_id).status !== 'withdrawing') return []
-  return [{ type: 'seat_withdrawn', agent_id, data: { final_checkpoint, released } }]
+/** Recorded before the layer is removed, so that a removal that is interrupted still knows where the work went. */
+export function layerSaved(state: MissionState, agent_id: string, final_checkpoint: FinalSnapshot): Decision {
+  const seat = seatOf(state, agent_id)
+  if (seat.status !== 'withdrawing' || seat.final_checkpoint?.path === final_checkpoint.path) return []
+  return [{ type: 'layer_saved', agent_id, data: { final_checkpoint } }]
+}
+
+export function seatWithdrawn(state: MissionState, agent_id: string, released: Released): Decision {
+  const { status, final_checkpoint } = seatOf(state, agent_id)
+  return status === 'withdrawing' ? [{ type: 'seat_withdrawn', agent_id, data: { final_checkpoint, released } }] : []
 }
 
 export function pause(state: MissionState): Decision {

@@ -153,6 +153,8 @@ function changed(seat: SeatState, event: Exclude<SeatEvent, { type: 'seat_reques
       return { ...seat, collected: { head: event.data.head, outcome: event.data.outcome, at: event.at } }
     case 'withdraw_started':
       return { ...seat, status: 'withdrawing' }
+    case 'layer_saved':
+      return { ...seat, final_checkpoint: event.data.final_checkpoint }
     case 'seat_withdrawn':
       return { ...seat, ...event.data, status: 'withdrawn', handle: null }
     case 'refused':

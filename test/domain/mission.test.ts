@@ -89,7 +89,7 @@ describe('a seat', () => {
 
   test('that was withdrawn may be taken again, in the next generation', () => {
     const withdrawing = record(running(), decide.startWithdraw(running(), 'builder', false))
-    const withdrawn = record(withdrawing, decide.seatWithdrawn(withdrawing, 'builder', null, NOTHING))
+    const withdrawn = record(withdrawing, decide.seatWithdrawn(withdrawing, 'builder', NOTHING))
     const again = record(withdrawn, decide.requestSeat(withdrawn, REQUEST, 'hash2'))
     expect(again.seats.get('builder')).toMatchObject({ status: 'spawning', generation: 2, token_hash: 'hash2', exit: null })
   })
@@ -127,7 +127,7 @@ describe('decide and evolve, whatever the order of commands', () => {
       agent.map((id) => (s: MissionState) => decide.spawnFailed(s, id, { code: 'x', message: 'y' })),
       fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(([id, g]) => (s: MissionState) => decide.seatExited(s, id, g, EXIT)),
       agent.map((id) => (s: MissionState) => decide.startWithdraw(s, id, false)),
-      agent.map((id) => (s: MissionState) => decide.seatWithdrawn(s, id, null, NOTHING)),
+      agent.map((id) => (s: MissionState) => decide.seatWithdrawn(s, id, NOTHING)),
       fc.constantFrom(decide.pause, decide.resume, decide.complete, decide.startArchive),
       fc.constant((s: MissionState) => decide.startDestroy(s, true, null)),
     ),
