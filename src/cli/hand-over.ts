@@ -88,18 +88,22 @@ export async function withCopy<T>(session: Session, source: Source, work: () => 
   }
 }
 
+interface Bundle {
+  readonly repository: string
+  readonly branch: string
+  /** Where the commits begin; null: at the very beginning. */
+  readonly base: string | null
+  readonly name: string
+  readonly signal: AbortSignal
+}
+
 /** The delivered commits as a file of their own, which `git fetch` reads; it stays when the cell is destroyed. */
-export async function bundle(
-  session: Session,
-  repository: string,
-  branch: string,
-  base: string | null,
-  name: string,
-): Promise<string> {
+export async function bundle(session: Session, { repository, branch, base, name, signal }: Bundle): Promise<string> {
   const directory = join(session.state_dir, 'delivered')
   const path = join(directory, `${name}.bundle`)
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const range = base === null ? [] : [`^${base}`]
-  await git(placeOf(session, repository), ['bundle', 'create', '--quiet', path, `refs/heads/${branch}`, ...range])
+  const place = { ...placeOf(session, repository), signal }
+  await git(place, ['bundle', 'create', '--quiet', path, `refs/heads/${branch}`, ...range])
   return path
 }

@@ -34,7 +34,4 @@ export const count = (n: number, one: string, many = `${one}s`): string =>
 
 /** What came from a cell, made inert: control characters would reach the terminal as commands. */
 export const inert = (text: string): string =>
-  text.replaceAll(
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  text.replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)

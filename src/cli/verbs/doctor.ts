@@ -61,10 +61,13 @@ function render(session: Session, host: HostReport): string {
   return `${about}\n${levels}${failing.length === 0 ? '' : `\n${bold('To mend:')}\n${mending(failing)}`}`
 }
 
-/** The same failing check of several levels is told once. */
+/** What fails for the same reason and is mended in the same way is told once. */
 function mending(checks: readonly Check[]): string {
-  const lines = checks.map(
-    ({ name, message, remedy }) => `- ${name}: ${message}\n${remedy === null ? '' : `  remedy: ${remedy}\n`}`,
+  const groups = Object.groupBy(
+    checks,
+    ({ message, remedy }) => `${message}\n${remedy === null ? '' : `  remedy: ${remedy}\n`}`,
   )
-  return [...new Set(lines)].join('')
+  return Object.entries(groups)
+    .map(([told, some = []]) => `- ${[...new Set(some.map(({ name }) => name))].join(', ')}: ${told}`)
+    .join('')
 }

@@ -133,7 +133,7 @@ function render(session: Session, mission: Mission): string {
       'base',
       base.commit === null
         ? 'empty'
-        : `${base.commit.slice(0, 10)}${base.ref === null ? '' : ` (${base.ref})`} of ${base.repo}`,
+        : `${base.commit.slice(0, 10)}${base.ref === null || base.ref === base.commit ? '' : ` (${base.ref})`} of ${base.repo}`,
     ],
     ['worktrees', mission.workspace],
     ['created', `${ago(mission.created_at, session.io.now())} by ${mission.created_by}`],
