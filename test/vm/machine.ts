@@ -34,7 +34,7 @@ export function qemuArguments(
     ...['-kernel', join(files.image, 'vmlinuz'), '-initrd', join(files.image, 'initrd'), '-append', boot.join(' ')],
     ...['-drive', `file=${join(files.image, 'disk.img')},format=raw,if=virtio,snapshot=on,cache=unsafe`],
     ...['-drive', `file=${files.seed},format=raw,if=virtio,readonly=on`],
-    ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:${sshPort}-:22`, '-device', 'virtio-net-pci,netdev=net'],
+    ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:${sshPort}-:22`, '-device', 'virtio-net-pci,netdev=net,romfile='],
     ...['-device', 'virtio-rng-pci', '-smbios', `type=11,value=${credential}`],
   ]
 }
