@@ -48,7 +48,6 @@ describe('a mission is refused', () => {
     ['a level that does not exist', () => mission({ isolation_level: 'level_9' }), 400, 'invalid_request'],
     ['level none, which the configuration does not allow', () => mission({ isolation_level: 'none' }), 503, 'isolation_unavailable'],
     ['an allow-list network, which does not exist yet', () => mission({ policy: { network: 'allowlist' } }), 503, 'isolation_unavailable'],
-    ['an image that is not there', () => mission({ isolation_level: 'level_3', policy: { image: 'localhost/no-such-image' } }), 400, 'image_unavailable'],
     ['a name with a newline', () => mission({ mission_name: 'a\nb' }), 400, 'invalid_request'],
     ['a prototype', () => '{"mission_name":"x","isolation_level":"level_2","__proto__":{"repo":"/"}}', 400, 'invalid_request'],
   ]
@@ -79,6 +78,16 @@ test('a seat whose command does not exist dies with 127, and is no server error'
   const seat = await pit.until(`/v1/missions/${created.mission_id}/seats/ghost`, (answer) => answer.status === 'dead')
   expect(seat.exit).toMatchObject({ cause: 'exit', code: 127 })
   await pit.call('DELETE', `/v1/missions/${created.mission_id}?force=true`)
+})
+
+test('a seat whose image does not exist at level_3 is refused, and leaves nothing', async () => {
+  const { body: created } = await pit.call('POST', '/v1/missions', mission({ isolation_level: 'level_3', policy: { image: 'localhost/no-such-image' } }))
+  const seats = `/v1/missions/${created.mission_id}/seats`
+  const { status, body } = await pit.call('POST', seats, { agent_id: 'homeless' })
+  expect([status, body.error.code]).toEqual([400, 'image_unavailable'])
+  expect((await pit.call('GET', `${seats}/homeless`)).body).toMatchObject({ status: 'failed', error: { code: 'image_unavailable' } })
+  expect(await readdir(join(created.directory, 'worktree')).catch(() => [])).toEqual([])
+  expect((await pit.call('DELETE', `/v1/missions/${created.mission_id}`)).status).toBe(200)
 })
 
 test('a limit that this host cannot enforce fails the spawn when it was asked for by name', async () => {

@@ -18,22 +18,32 @@ afterAll(async () => {
   await repository?.[Symbol.asyncDispose]()
 })
 
-const COUNTING = ['sh', '-c', 'echo begun; echo $$ > /workspace/pid; n=0; while [ ! -e /workspace/stop ]; do n=$((n+1)); echo "tick $n"; sleep 0.05; done; echo ended; exit 5']
+/** Works until it is told to stop. */
+const STAYS = ['sh', '-c', 'echo begun; n=0; while [ ! -e /workspace/stop ]; do n=$((n+1)); echo "tick $n"; sleep 0.05; done; echo ended; exit 5']
+/** Ends by itself as soon as nobody answers on its socket: while no pit runs. */
+const ENDS = ['sh', '-c', 'while curl -sS -o /dev/null --unix-socket /run/lazarus/cell.sock http://pit/healthz; do sleep 0.05; done; echo ended; exit 5']
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error('it did not come about within 20 s')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
 
 describe.each(['level_1', 'level_2', 'level_3'])('the pit dies over %s', (level) => {
   test('a living agent is adopted with its log; one that ended meanwhile is recorded with its cause', async () => {
     const { body: mission } = await pit.call('POST', '/v1/missions', { mission_name: level, isolation_level: level, repo: repository.path })
     const seats = `/v1/missions/${mission.mission_id}/seats`
-    for (const agent_id of ['stays', 'ends']) {
-      const { body } = await pit.call('POST', seats, { agent_id, command: COUNTING })
+    for (const [agent_id, command] of [['stays', STAYS], ['ends', ENDS]]) {
+      const { body } = await pit.call('POST', seats, { agent_id, command })
       expect(body.error ?? undefined).toBeUndefined()
     }
     const before = (await pit.call('GET', `${seats}/stays`)).body
     await pit.stop('SIGKILL')
 
-    // While no pit runs, one agent is told to end; its sandbox ends without any daemon to notice.
-    const layer = join(mission.directory, 'worktree', 'ends')
-    await endFromOutside(layer)
+    // Its sandbox ends without any daemon to notice: the end of its log is what the test can see.
+    await until(async () => (await readFile(join(mission.directory, 'logs', 'ends.log'), 'utf8')).includes('ended'))
     await pit.start()
 
     const dead = await pit.until(`${seats}/ends`, (seat) => seat.status === 'dead')
@@ -56,12 +66,6 @@ describe.each(['level_1', 'level_2', 'level_3'])('the pit dies over %s', (level)
     expect(ended.exit).toMatchObject({ cause: 'exit', code: 5 })
     expect((await pit.call('DELETE', `/v1/missions/${mission.mission_id}?force=true`)).body).toMatchObject({ status: 'destroyed' })
   })
-
-  /** The test owns this layer and stands in for an agent that decides to end: it writes the file the agent waits for. */
-  async function endFromOutside(layer: string): Promise<void> {
-    const touch = spawn('unshare', ['-Ur', 'touch', join(layer, 'upper', 'stop')], { stdio: 'inherit' })
-    await new Promise((resolve) => touch.once('exit', resolve))
-  }
 })
 
 test('a second pit on the same state directory refuses and names the first', async () => {
