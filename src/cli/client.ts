@@ -50,7 +50,10 @@ export class Client {
 
   /** The text of a whole answer. */
   async text(method: Method, path: string, ask: Ask = {}): Promise<string> {
-    return readAll(await this.stream(method, path, ask))
+    const message = await this.stream(method, path, ask)
+    return readAll(message).catch((error) => {
+      throw this.#unreachable(error)
+    })
   }
 
   /** The answer as soon as its head is there; throws what the pit says when it is an error. */
@@ -105,9 +108,16 @@ export class Client {
         remedy: 'Call it as the user that runs the pit (bin/as-operator), or use --url with a token.',
       })
     }
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return connectionLost(error)
     return error
   }
 }
+
+export const connectionLost = (cause: unknown): LazarusError =>
+  new LazarusError('runtime_failed', 'The connection to the pit broke', {
+    cause,
+    remedy: 'See whether it still runs: lazarus status',
+  })
 
 /** The directory stays open for the life of this process: the address goes through its descriptor. */
 function shortPath(path: string): string {

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { isLazarusError, LazarusError } from '../kernel/errors.ts'
-import { ApiError } from './client.ts'
+import { ApiError, connectionLost } from './client.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { inert } from './render/human.ts'
 import { type CommonOptions, Session } from './session.ts'
@@ -39,17 +39,19 @@ const GROUPS: readonly (readonly [heading: string, add: readonly ((program: Comm
 ]
 
 /** The whole tree of verbs. */
-export function buildProgram(run: Run): Command {
+export function buildProgram(run: Run, version: string): Command {
   const program = new Command('lazarus')
     .description('Isolated mission cells: invite an agent in, collect its work, leave no trace on any home.')
     .helpOption('-h, --help', 'show this help')
-    .helpCommand('help [verb]', 'show the help of a verb')
+    .version(version, '-V, --version', 'print the version')
+    .addHelpCommand(
+      new Command('help').argument('[verb]').description('show the help of a verb').helpGroup('This program:'),
+    )
     .showSuggestionAfterError(true)
   for (const [heading, adders] of GROUPS) {
     program.commandsGroup(heading)
     for (const add of adders) add(program, run)
   }
-  program.commandsGroup('')
   program.addHelpText(
     'after',
     '\nThe first thing to try, in any git checkout:\n  lazarus run -- sh -c "echo hello > hello.txt && git add . && git commit -m hello"',
@@ -64,7 +66,7 @@ export async function runCli(argv: readonly string[], io: Io, settings: CliSetti
   const program = buildProgram(async (options: CommonOptions, action) => {
     json = options.json ?? false
     exit = (await action(new Session(io, settings, options))) ?? EXIT.done
-  })
+  }, settings.version)
   prepare(program, io)
   try {
     await program.parseAsync([...argv], { from: 'user' })
@@ -114,8 +116,10 @@ function explain(error: unknown, io: Io, json: boolean): number {
   return exitCodeOf(known.code)
 }
 
-const unexpected = (error: unknown): LazarusError =>
-  new LazarusError('internal', error instanceof Error ? error.message : String(error), {
+function unexpected(error: unknown): LazarusError {
+  if ((error as NodeJS.ErrnoException | null)?.code === 'ECONNRESET') return connectionLost(error)
+  return new LazarusError('internal', error instanceof Error ? error.message : String(error), {
     cause: error,
     remedy: 'This is a defect of lazarus; please report it with the command line.',
   })
+}

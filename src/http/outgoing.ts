@@ -30,7 +30,7 @@ export async function pump(
     await reply.run(write)
   } catch (error) {
     if (!begun) throw error
-    if (reply.lastWords === null) return void raw.destroy()
+    if (reply.lastWords === null) return void raw.socket?.destroySoon()
     if (!raw.destroyed) raw.write(reply.lastWords(error))
   } finally {
     clearImmediate(opening)

@@ -408,6 +408,20 @@ describe('exit codes', () => {
   })
 })
 
+test('a pit that goes away in the middle is told as such', async () => {
+  const broken: Partial<Application> = {
+    async *logs() {
+      yield Buffer.from('first\n')
+      throw new Error('gone')
+    },
+  }
+  const ran = await call(['logs', 'mend', 'builder'], {}, broken)
+  expect(ran).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('The connection to the pit broke (runtime_failed)'),
+  })
+})
+
 describe('another way to the pit', () => {
   test('--url with the token of the state directory, of a file, of the environment; without one it is refused', async () => {
     await using stage = await raise(applicationOf([builder]))

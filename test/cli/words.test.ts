@@ -6,7 +6,7 @@ import { buildProgram } from '../../src/cli/program.ts'
 import { applicationOf, MISSION, missionOf, OTHER_MISSION, raise, seatOf } from '../http/stage.ts'
 import { lazarus, on } from './terminal.ts'
 
-const program = buildProgram(async () => {})
+const program = buildProgram(async () => {}, '9.9.9')
 const leaves = (command: Command): Command[] =>
   command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
 const nameOf = (command: Command): string =>
@@ -142,6 +142,7 @@ describe('without a pit', () => {
   test('version, help and completion need none', async () => {
     expect(await lazarus(['version'])).toEqual({ code: 0, stdout: 'lazarus 9.9.9\n', stderr: '' })
     expect((await lazarus(['version', '--json'])).stdout).toBe('{"version":"9.9.9"}\n')
+    expect((await lazarus(['--version'])).stdout).toBe('9.9.9\n')
     expect((await lazarus(['--help'])).code).toBe(0)
     expect((await lazarus(['help', 'run'])).stdout).toContain('Examples:')
   })
