@@ -50,7 +50,12 @@ export function createAirlock(directory: string, limits: AirlockLimits): Airlock
   }
 }
 
-async function pass(directory: string, limits: AirlockLimits, passage: Passage, streams: PassageStreams): Promise<RunResult> {
+async function pass(
+  directory: string,
+  limits: AirlockLimits,
+  passage: Passage,
+  streams: PassageStreams,
+): Promise<RunResult> {
   passage.abort.throwIfAborted()
   await makePrivateDirectory(directory)
   const runDir = join(directory, randomName())
@@ -69,7 +74,8 @@ async function pass(directory: string, limits: AirlockLimits, passage: Passage, 
       { ...streams, timeout_ms: limits.timeout_ms, abort: passage.abort },
     )
     passage.abort.throwIfAborted()
-    if (done.exit_code === HULL_FAILED) throw new LazarusError('runtime_failed', `The airlock could not be made: ${done.stderr.trim()}`)
+    if (done.exit_code === HULL_FAILED)
+      throw new LazarusError('runtime_failed', `The airlock could not be made: ${done.stderr.trim()}`)
     return done
   } finally {
     await rm(runDir, { recursive: true, force: true })

@@ -4,7 +4,15 @@ import type { BaseRef } from '../contract/mission.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { layBase } from './base-checkout.ts'
 import type { Faults } from './durable.ts'
-import { buildingName, createFile, exists, makePrivateDirectory, removeOwnTree, replaceFile, syncDirectory } from './durable.ts'
+import {
+  buildingName,
+  createFile,
+  exists,
+  makePrivateDirectory,
+  removeOwnTree,
+  replaceFile,
+  syncDirectory,
+} from './durable.ts'
 import { Serial } from './serial.ts'
 
 export interface BaseDeps {
@@ -41,7 +49,10 @@ export class Bases {
   async originTips(base: BaseRef): Promise<readonly string[]> {
     if (base.commit === null) return []
     const refs = await readFile(join(this.tree(base), '.git/packed-refs'), 'latin1')
-    return refs.split('\n').filter((line) => /^[0-9a-f]{40} /.test(line)).map((line) => line.slice(0, 40))
+    return refs
+      .split('\n')
+      .filter((line) => /^[0-9a-f]{40} /.test(line))
+      .map((line) => line.slice(0, 40))
   }
 
   /** Makes the checkout, or finds it, and notes the use. */

@@ -69,7 +69,13 @@ export async function uncollected(context: CollectContext): Promise<Uncollected>
 }
 
 async function readFacts(context: CollectContext): Promise<Facts> {
-  const passage = { script: FACTS, args: [`mission/${context.agent_id}`], ...context.view, unprivileged: true, abort: context.abort }
+  const passage = {
+    script: FACTS,
+    args: [`mission/${context.agent_id}`],
+    ...context.view,
+    unprivileged: true,
+    abort: context.abort,
+  }
   const done = await context.airlock.pass(passage, { max_stdout_bytes: STATUS_BYTES })
   requireAnswer(done)
   return parseFacts(done.stdout)
@@ -79,7 +85,10 @@ export function parseFacts(answer: Buffer): Facts {
   const end = answer.indexOf(10)
   const tip = answer.toString('latin1', 0, Math.max(end, 0))
   if (tip !== '' && !/^[0-9a-f]{40}$/.test(tip)) throw refused('The worktree named an odd commit', tip.slice(0, 100))
-  const entries = answer.toString('utf8', end + 1).split('\0').filter(Boolean)
+  const entries = answer
+    .toString('utf8', end + 1)
+    .split('\0')
+    .filter(Boolean)
   const uncommitted = entries.slice(0, MOST_PATHS).map((entry) => entry.slice(3))
   return { tip: tip === '' ? null : tip, uncommitted }
 }
@@ -93,8 +102,16 @@ function requireAnswer(done: RunResult): void {
 async function countUnknown(context: CollectContext): Promise<number> {
   const { airlock, trusted, view, agent_id, base, abort } = context
   const kept = [...(await keptIds(trusted, agent_id, abort)), ...(await context.origin_tips())]
-  const stdin = bytes([...kept, base.commit].filter((id) => id !== null).map((id) => `^${id}\n`).join(''))
-  const done = await airlock.pass({ script: COUNT_UNKNOWN, args: [], ...view, unprivileged: true, abort }, { stdin, max_stdout_bytes: 64 })
+  const stdin = bytes(
+    [...kept, base.commit]
+      .filter((id) => id !== null)
+      .map((id) => `^${id}\n`)
+      .join(''),
+  )
+  const done = await airlock.pass(
+    { script: COUNT_UNKNOWN, args: [], ...view, unprivileged: true, abort },
+    { stdin, max_stdout_bytes: 64 },
+  )
   requireAnswer(done)
   const count = Number(text(done))
   if (!Number.isSafeInteger(count) || count < 0) throw refused('The worktree counted oddly', text(done))

@@ -75,4 +75,5 @@ export async function removeOwnTree(path: string): Promise<void> {
 }
 
 /** A fresh sibling for building `path` before the rename that makes it appear whole. */
-export const buildingName = (path: string): string => join(dirname(path), `.new-${path.slice(path.lastIndexOf('/') + 1)}-${randomName()}`)
+export const buildingName = (path: string): string =>
+  join(dirname(path), `.new-${path.slice(path.lastIndexOf('/') + 1)}-${randomName()}`)

@@ -75,10 +75,15 @@ export async function git(args: readonly string[], options: GitOptions = {}): Pr
 
 /** The part of git's stderr that says why, on one line. */
 export function gitReason(stderr: string): string {
-  const lines = stderr.split('\n').map((line) => line.trim()).filter(Boolean)
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
   const telling = lines.filter((line) => /^(fatal|error|remote):/.test(line))
   return (telling.length > 0 ? telling : lines).slice(-3).join('; ').slice(-1000)
 }
+
+export const isDiskFull = (reason: string): boolean => /No space left on device|Disk quota exceeded/.test(reason)
 
 export const text = (done: RunResult): string => done.stdout.toString('utf8').trim()
 export const bytes = (content: string): Uint8Array => Buffer.from(content)

@@ -1,14 +1,20 @@
-import { mkdir, readdir, readFile, rename, rmdir, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { SeatName } from '../contract/ids.ts'
 import type { BaseRef } from '../contract/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { run } from '../linux/run.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
-import { baseConfig, quoted } from './base-checkout.ts'
 import type { Faults } from './durable.ts'
-import { buildingName, createFile, exists, makePrivateDirectory, randomName, removeOwnTree, syncDirectory } from './durable.ts'
-import { SYSTEM_PATH } from '../linux/hull.ts'
+import {
+  buildingName,
+  createFile,
+  exists,
+  makePrivateDirectory,
+  randomName,
+  removeOwnTree,
+  syncDirectory,
+} from './durable.ts'
+import { layBrief, layClone, layOverlay } from './layer-content.ts'
 
 /** How a seat sees its worktree: an overlay, a private copy, the base itself, or not at all. */
 export type WorktreeForm = 'overlay' | 'clone' | 'base' | 'none'
@@ -41,10 +47,12 @@ export class Layers {
   }
 
   async record(seat: SeatName): Promise<LayerRecord | null> {
-    const text = await readFile(join(this.directory(seat), 'layer.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null
-      throw error
-    })
+    const text = await readFile(join(this.directory(seat), 'layer.json'), 'utf8').catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return null
+        throw error
+      },
+    )
     return text === null ? null : (JSON.parse(text) as LayerRecord)
   }
 
@@ -118,62 +126,18 @@ export function formOf(layer: Pick<SeatLayer, 'role' | 'mode'>): WorktreeForm {
 }
 
 function sameLayer(found: LayerRecord, layer: SeatLayer, form: WorktreeForm): LayerRecord {
-  if (found.form === form && found.base.commit === layer.base.commit && found.base.repository_key === layer.base.repository_key) return found
+  if (
+    found.form === form &&
+    found.base.commit === layer.base.commit &&
+    found.base.repository_key === layer.base.repository_key
+  )
+    return found
   const { agent_id, mission_id } = layer.seat
-  throw new LazarusError('conflict', `The seat ${agent_id} of ${mission_id} has a layer (${found.form}) made for another purpose (${form}).`, {
-    remedy: 'Withdraw the seat first.',
-  })
+  throw new LazarusError(
+    'conflict',
+    `The seat ${agent_id} of ${mission_id} has a layer (${found.form}) made for another purpose (${form}).`,
+    {
+      remedy: 'Withdraw the seat first.',
+    },
+  )
 }
-
-/** Before the first mount the layer holds the seat's branch and identity; nothing on the host opens it again. */
-async function layOverlay(building: string, layer: SeatLayer): Promise<void> {
-  await mkdir(join(building, 'work'), { mode: 0o700 })
-  await mkdir(join(building, 'upper'), { mode: 0o755 })
-  await seedGit(join(building, 'upper', '.git'), layer)
-}
-
-async function layClone(building: string, layer: SeatLayer, base_tree: string): Promise<void> {
-  const tree = join(building, 'tree')
-  const environment = { PATH: SYSTEM_PATH, LC_ALL: 'C' }
-  const done = await run('cp', ['--archive', '--reflink=auto', '--', base_tree, tree], { environment })
-  if (done.exit_code !== 0) {
-    const full = /No space left|Disk quota/.test(done.stderr)
-    throw new LazarusError(full ? 'storage_full' : 'spawn_failed', `The base could not be copied: ${done.stderr.trim().slice(-500)}`)
-  }
-  for (const name of ['HEAD', 'config']) await unlink(join(tree, '.git', name))
-  await seedGit(join(tree, '.git'), layer)
-}
-
-/** What `seedGit` makes, as paths below the worktree; content beyond it is work. */
-export const seededPaths = (agent_id: string): readonly string[] =>
-  ['', '/HEAD', '/config', '/refs', '/refs/heads', '/refs/heads/mission', `/refs/heads/mission/${agent_id}`].map((path) => `.git${path}`)
-
-async function seedGit(dotGit: string, { seat, base }: SeatLayer): Promise<void> {
-  const branches = join(dotGit, 'refs/heads/mission')
-  await mkdir(branches, { recursive: true })
-  const user = `[user]\n\tname = ${quoted(seat.agent_id)}\n\temail = ${quoted(`${seat.agent_id}@${seat.mission_id}.lazarus.invalid`)}\n`
-  await Promise.all([
-    createFile(join(dotGit, 'HEAD'), `ref: refs/heads/mission/${seat.agent_id}\n`),
-    createFile(join(dotGit, 'config'), baseConfig(base) + user),
-    ...(base.commit === null ? [] : [createFile(join(branches, seat.agent_id), `${base.commit}\n`)]),
-  ])
-}
-
-/** What stands at /mission, read-only; `artifacts` is the place where those of every seat are mounted. */
-async function layBrief(brief: string, { seat, role, base }: SeatLayer): Promise<void> {
-  await mkdir(join(brief, 'artifacts'), { recursive: true, mode: 0o700 })
-  const branch = role === 'audit' ? null : `mission/${seat.agent_id}`
-  const facts = { ...seat, role, branch, base: { repo: base.repo, ref: base.ref, commit: base.commit } }
-  await writeFile(join(brief, 'mission.json'), `${JSON.stringify(facts, null, 2)}\n`)
-  await writeFile(join(brief, 'README'), BRIEF)
-}
-
-const BRIEF = `You work in a mission cell.
-
-/workspace        your worktree, a git repository on your own branch; commit here, commits are collected
-/home/agent       your home; private, kept across a revival
-/artifacts        hand files over here; other seats see them read-only below /mission/artifacts
-/mission          this brief; mission.json says who you are
-/tmp              private, lost at the end
-/run/lazarus      cell.sock is the API of your seat
-`

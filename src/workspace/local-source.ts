@@ -25,7 +25,8 @@ export async function findLocalRepository(path: string, refuseHome: RefuseHome):
   const top = await resolved(path, path)
   const gitDir = await gitDirectoryOf(top, path)
   const common = await readPointer(join(gitDir, 'commondir'))
-  const shared = common === null ? gitDir : await resolved(normalise(isAbsolute(common) ? common : `${gitDir}/${common}`), path)
+  const shared =
+    common === null ? gitDir : await resolved(normalise(isAbsolute(common) ? common : `${gitDir}/${common}`), path)
   const alternates = await alternatesOf(join(shared, 'objects'), path, MAX_DEPTH)
   const directories = [...new Set([shared, gitDir, ...alternates])]
   for (const directory of directories) await refuseHome(directory)
@@ -75,6 +76,7 @@ async function readPointer(path: string): Promise<string | null> {
 }
 
 function unavailable(asked: string, why: string): never {
-  throw new LazarusError('repository_unavailable', `The repository ${asked} cannot be read: ${why}`, { details: { reason: why } })
+  throw new LazarusError('repository_unavailable', `The repository ${asked} cannot be read: ${why}`, {
+    details: { reason: why },
+  })
 }
-

@@ -18,7 +18,9 @@ import { streamOf } from './stream.ts'
  */
 export async function fetchLocal(source: LocalSource, ref: string | null, deps: MirrorDeps, abort: AbortSignal) {
   const found = await findLocalRepository(source.path, deps.refuseHome)
-  const mounts = found.directories.map((path): HullMount => ({ kind: 'bind', source: path, target: path, read_only: true }))
+  const mounts = found.directories.map(
+    (path): HullMount => ({ kind: 'bind', source: path, target: path, read_only: true }),
+  )
   const into = async (mirror: string): Promise<Fetched> => {
     const listing = await list(source.shown, found.git_dir, mounts, ref, deps.airlock, abort)
     await addShallow(mirror, listing.shallow)
@@ -61,7 +63,8 @@ async function list(
   }
   const done = await airlock.pass(passage, { max_stdout_bytes: LISTING_BYTES })
   if (done.ended === 'overflow') throw unavailable(shown, 'it has too many refs')
-  if (done.exit_code !== 0) throw unavailable(shown, done.ended === 'timeout' ? 'git did not answer in time' : gitReason(done.stderr))
+  if (done.exit_code !== 0)
+    throw unavailable(shown, done.ended === 'timeout' ? 'git did not answer in time' : gitReason(done.stderr))
   return parseListing(text(done), shown)
 }
 
@@ -74,7 +77,8 @@ export function parseListing(text: string, shown: string): Listing {
   for (const line of text.split('\n').filter(Boolean)) {
     const [word, value = '', name = ''] = line.split(' ')
     if (word === 'format' && value === 'sha1') continue
-    if (word === 'format') throw unavailable(shown, `its object format is ${value.slice(0, 20)}, only sha1 is supported`)
+    if (word === 'format')
+      throw unavailable(shown, `its object format is ${value.slice(0, 20)}, only sha1 is supported`)
     if (!/^[0-9a-f]{40}$/.test(value)) throw unavailable(shown, 'git listed something that is not an object id')
     if (word === 'head') head = value
     else if (word === 'asked') asked = value
@@ -98,7 +102,11 @@ export function packedRefs(refs: ReadonlyMap<string, string>): string {
 }
 
 async function missingIn(mirror: string, ids: readonly string[], abort: AbortSignal): Promise<readonly string[]> {
-  const done = await git(['cat-file', '--batch-check=%(objectname)'], { repository: mirror, abort, stdin: bytes(`${ids.join('\n')}\n`) })
+  const done = await git(['cat-file', '--batch-check=%(objectname)'], {
+    repository: mirror,
+    abort,
+    stdin: bytes(`${ids.join('\n')}\n`),
+  })
   return text(done)
     .split('\n')
     .filter((line) => line.endsWith(' missing'))
@@ -117,17 +125,24 @@ async function bringObjects(
   deps.onProgress(`Copying ${shown}`)
   const passage = { script: PACK_SOURCE, args: [git_dir], mounts, unprivileged: true, abort }
   const stdin = bytes(`${unknown.join('\n')}\n--not\n${known.join('\n')}\n`)
-  await using quarantine = await receiveFrom(streamOf((on_stdout) => deps.airlock.pass(passage, { stdin, on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER })), {
-    repository: mirror,
-    strict: false,
-    max_bytes: deps.max_bytes,
-    abort,
-    refuse: (message, reason) => unavailable(shown, `${message}: ${reason}`),
-  })
+  await using quarantine = await receiveFrom(
+    streamOf((on_stdout) =>
+      deps.airlock.pass(passage, { stdin, on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
+    ),
+    {
+      repository: mirror,
+      strict: false,
+      max_bytes: deps.max_bytes,
+      abort,
+      refuse: (message, reason) => unavailable(shown, `${message}: ${reason}`),
+    },
+  )
   await quarantine.requireConnected(unknown)
   deps.faults('mirror.objects')
   await quarantine.admit()
 }
 
 const unavailable = (shown: string, reason: string) =>
-  new LazarusError('repository_unavailable', `The repository ${shown} cannot be read: ${reason}`, { details: { repo: shown, reason } })
+  new LazarusError('repository_unavailable', `The repository ${shown} cannot be read: ${reason}`, {
+    details: { repo: shown, reason },
+  })

@@ -1,6 +1,6 @@
 import { LazarusError } from '../kernel/errors.ts'
 import type { RunResult } from '../linux/run.ts'
-import { git, gitReason, text } from './git.ts'
+import { git, gitReason, isDiskFull, text } from './git.ts'
 import type { Fetched, MirrorDeps } from './mirror-deps.ts'
 import type { RemoteSource } from './source.ts'
 
@@ -28,7 +28,13 @@ export async function fetchRemote(
 }
 
 /** A full id that no branch or tag reaches can still be had, where the server allows it. */
-async function fetchAsked(source: RemoteSource, ref: string | null, mirror: string, deps: MirrorDeps, abort: AbortSignal) {
+async function fetchAsked(
+  source: RemoteSource,
+  ref: string | null,
+  mirror: string,
+  deps: MirrorDeps,
+  abort: AbortSignal,
+) {
   if (ref === null || !/^[0-9a-f]{40}$/.test(ref)) return null
   const present = await commitOf(mirror, ref, abort)
   if (present !== null) return present
@@ -37,12 +43,33 @@ async function fetchAsked(source: RemoteSource, ref: string | null, mirror: stri
 }
 
 async function commitOf(mirror: string, name: string, abort: AbortSignal): Promise<string | null> {
-  const done = await git(['rev-parse', '-q', '--verify', `${name}^{commit}`], { repository: mirror, abort, max_stdout_bytes: 4096 })
+  const done = await git(['rev-parse', '-q', '--verify', `${name}^{commit}`], {
+    repository: mirror,
+    abort,
+    max_stdout_bytes: 4096,
+  })
   return done.exit_code === 0 ? text(done) : null
 }
 
-function fetch(source: RemoteSource, mirror: string, refspecs: readonly string[], deps: MirrorDeps, abort: AbortSignal): Promise<RunResult> {
-  const args = ['fetch', '--quiet', '--prune', '--no-tags', '--no-write-fetch-head', '--update-shallow', '--no-auto-maintenance', '--end-of-options', source.url, ...refspecs]
+function fetch(
+  source: RemoteSource,
+  mirror: string,
+  refspecs: readonly string[],
+  deps: MirrorDeps,
+  abort: AbortSignal,
+): Promise<RunResult> {
+  const args = [
+    'fetch',
+    '--quiet',
+    '--prune',
+    '--no-tags',
+    '--no-write-fetch-head',
+    '--update-shallow',
+    '--no-auto-maintenance',
+    '--end-of-options',
+    source.url,
+    ...refspecs,
+  ]
   return git(args, {
     repository: mirror,
     environment: deps.remote_environment,
@@ -51,7 +78,9 @@ function fetch(source: RemoteSource, mirror: string, refspecs: readonly string[]
       'http.lowSpeedLimit': '1000',
       'http.lowSpeedTime': '60',
       'fetch.unpackLimit': '1',
-      ...(source.authorization !== null && { [`http.${source.url}.extraHeader`]: `Authorization: ${source.authorization}` }),
+      ...(source.authorization !== null && {
+        [`http.${source.url}.extraHeader`]: `Authorization: ${source.authorization}`,
+      }),
     },
     abort,
     timeout_ms: 3_600_000,
@@ -60,5 +89,8 @@ function fetch(source: RemoteSource, mirror: string, refspecs: readonly string[]
 
 function unavailable(shown: string, done: RunResult): LazarusError {
   const reason = done.ended === 'timeout' ? 'it did not answer in time' : gitReason(done.stderr)
-  return new LazarusError('repository_unavailable', `The repository ${shown} cannot be fetched: ${reason}`, { details: { repo: shown, reason } })
+  if (isDiskFull(reason)) return new LazarusError('storage_full', `The disk is full: ${reason}`)
+  return new LazarusError('repository_unavailable', `The repository ${shown} cannot be fetched: ${reason}`, {
+    details: { repo: shown, reason },
+  })
 }

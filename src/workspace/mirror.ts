@@ -1,4 +1,4 @@
-import { rename } from 'node:fs/promises'
+import { readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { layBareRepository } from './bare-repository.ts'
@@ -7,6 +7,7 @@ import { git, text } from './git.ts'
 import type { Fetched, MirrorDeps } from './mirror-deps.ts'
 import { fetchLocal } from './mirror-local.ts'
 import { fetchRemote } from './mirror-remote.ts'
+import { sweepQuarantines } from './receive.ts'
 import { Serial } from './serial.ts'
 import { parseSource, repositoryKey } from './source.ts'
 
@@ -37,7 +38,9 @@ export class Mirrors {
   async resolve(repo: string, ref: string | null, abort: AbortSignal): Promise<Resolved> {
     const source = parseSource(repo)
     if (source.kind === 'remote') {
-      return this.#inMirror(source.key, source.shown, ref, abort, (path) => fetchRemote(source, ref, path, this.#deps, abort))
+      return this.#inMirror(source.key, source.shown, ref, abort, (path) =>
+        fetchRemote(source, ref, path, this.#deps, abort),
+      )
     }
     const fetchInto = await fetchLocal(source, ref, this.#deps, abort)
     return this.#inMirror(repositoryKey(`file://${fetchInto.path}`), source.shown, ref, abort, fetchInto.into)
@@ -71,6 +74,15 @@ export class Mirrors {
     })
   }
 
+  /** Deletes what interrupted fetches left; never an object. */
+  async sweep(older_than_ms: number): Promise<void> {
+    for (const name of await readdir(this.#deps.directory).catch(() => [])) {
+      const path = join(this.#deps.directory, name)
+      if (!name.startsWith('.new-')) await sweepQuarantines(path, older_than_ms)
+      else if ((await stat(path)).mtimeMs < older_than_ms) await removeOwnTree(path)
+    }
+  }
+
   /** Written by hand rather than by `git init`: no template, nothing that differs between versions of git. */
   async #layMirror(final: string): Promise<string> {
     const mirror = buildingName(final)
@@ -82,10 +94,18 @@ export class Mirrors {
 }
 
 /** A branch, a tag, then a commit by its (abbreviated) id, in the order of git itself; without a ref the remote HEAD. */
-async function resolveRef(mirror: string, ref: string | null, fetched: Fetched, shown: string, abort: AbortSignal): Promise<string> {
+async function resolveRef(
+  mirror: string,
+  ref: string | null,
+  fetched: Fetched,
+  shown: string,
+  abort: AbortSignal,
+): Promise<string> {
   if (ref === null || ref === 'HEAD') {
     if (fetched.head !== null) return fetched.head
-    throw new LazarusError('ref_not_found', `${shown} has no commit at its HEAD`, { details: { repo: shown, reason: 'the HEAD is unborn' } })
+    throw new LazarusError('ref_not_found', `${shown} has no commit at its HEAD`, {
+      details: { repo: shown, reason: 'the HEAD is unborn' },
+    })
   }
   const candidates = [`refs/heads/${ref}`, `refs/tags/${ref}`, ...(ref.startsWith('refs/') ? [ref] : [])]
   if (/^[0-9a-f]{4,40}$/i.test(ref)) candidates.push(ref)
@@ -97,5 +117,7 @@ async function resolveRef(mirror: string, ref: string | null, fetched: Fetched, 
     reason = done.stderr.trim()
   }
   if (fetched.asked !== null) return fetched.asked
-  throw new LazarusError('ref_not_found', `${shown} has no branch, tag or commit "${ref}"`, { details: { repo: shown, ref, reason } })
+  throw new LazarusError('ref_not_found', `${shown} has no branch, tag or commit "${ref}"`, {
+    details: { repo: shown, ref, reason },
+  })
 }

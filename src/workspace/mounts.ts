@@ -15,7 +15,8 @@ export interface SeatPlaces {
   readonly all_artifacts: string
 }
 
-const bind = (source: string, target: string, read_only: boolean) => ({ kind: 'bind', source, target, read_only }) as const
+const bind = (source: string, target: string, read_only: boolean) =>
+  ({ kind: 'bind', source, target, read_only }) as const
 
 /** In order: the worktree, the origin's objects, home, own artifacts, the brief, everybody's artifacts. */
 export function sandboxMounts(places: SeatPlaces): readonly SandboxMount[] {
@@ -38,7 +39,16 @@ function worktreeMounts({ form, layer, base_tree, objects }: SeatPlaces): readon
     case 'clone':
       return [bind(join(layer, 'tree'), '/workspace', false), ...shared]
     case 'overlay':
-      return [{ kind: 'overlay', target: '/workspace', lower: base_tree, upper: join(layer, 'upper'), work: join(layer, 'work') }, ...shared]
+      return [
+        {
+          kind: 'overlay',
+          target: '/workspace',
+          lower: base_tree,
+          upper: join(layer, 'upper'),
+          work: join(layer, 'work'),
+        },
+        ...shared,
+      ]
   }
 }
 
@@ -60,14 +70,21 @@ export interface AirlockView {
  */
 export function airlockView({ form, layer, base_tree, objects }: SeatPlaces): AirlockView | null {
   const shared: readonly HullMount[] = objects === null ? [] : [bind(objects, OBJECTS_IN_CELL, true)]
-  if (form === 'clone') return { mounts: [bind(join(layer, 'tree'), '/workspace', true), ...shared], cover_fifos: ['/workspace', '/workspace'] }
+  if (form === 'clone')
+    return {
+      mounts: [bind(join(layer, 'tree'), '/workspace', true), ...shared],
+      cover_fifos: ['/workspace', '/workspace'],
+    }
   if (form !== 'overlay') return null
   const upper = join(layer, 'upper')
-  const mounts: readonly HullMount[] = [{ kind: 'overlay', target: '/workspace', lowers: [upper, base_tree] }, bind(upper, '/upper', true), ...shared]
+  const mounts: readonly HullMount[] = [
+    { kind: 'overlay', target: '/workspace', lowers: [upper, base_tree] },
+    bind(upper, '/upper', true),
+    ...shared,
+  ]
   return { mounts, cover_fifos: ['/upper', '/workspace'] }
 }
 
 /** What of a seat's directory its agent wrote. */
 export const writtenBy = (form: WorktreeForm): readonly string[] =>
   form === 'overlay' ? ['upper', 'home'] : form === 'clone' ? ['tree', 'home'] : ['home']
-

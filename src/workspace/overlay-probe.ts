@@ -33,7 +33,13 @@ export async function overlayPossible(directory: string, abort: AbortSignal): Pr
           { kind: 'proc', target: '/proc' },
           { kind: 'device', target: '/dev/null' },
           { kind: 'bind', source: join(place, 'lower'), target: '/lower', read_only: false },
-          { kind: 'overlay', target: '/overlay', lowers: [join(place, 'lower')], upper: join(place, 'upper'), work: join(place, 'work') },
+          {
+            kind: 'overlay',
+            target: '/overlay',
+            lowers: [join(place, 'lower')],
+            upper: join(place, 'upper'),
+            work: join(place, 'work'),
+          },
         ],
         symlinks: { '/bin': 'usr/bin', '/lib': 'usr/lib', '/lib64': 'usr/lib64' },
         network: 'own',
@@ -43,7 +49,9 @@ export async function overlayPossible(directory: string, abort: AbortSignal): Pr
       },
       { timeout_ms: 10_000, abort },
     )
-    return done.exit_code === 0 ? { possible: true } : { possible: false, reason: done.stderr.trim() || 'an overlay does not behave as one' }
+    return done.exit_code === 0
+      ? { possible: true }
+      : { possible: false, reason: done.stderr.trim() || 'an overlay does not behave as one' }
   } catch (error) {
     abort.throwIfAborted()
     return { possible: false, reason: error instanceof Error ? error.message : String(error) }

@@ -1,8 +1,8 @@
-import { mkdir, readdir, rename } from 'node:fs/promises'
+import { mkdir, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { randomName, removeOwnTree, syncDirectory } from './durable.ts'
-import { bytes, git, gitReason } from './git.ts'
+import { bytes, git, gitReason, isDiskFull } from './git.ts'
 import type { Stream } from './stream.ts'
 
 export interface ReceiveOptions {
@@ -40,7 +40,10 @@ export async function receiveFrom(stream: Stream, options: ReceiveOptions): Prom
   if ('quarantine' in received) await received.quarantine[Symbol.asyncDispose]()
   options.abort.throwIfAborted()
   if (sender?.ended === 'timeout') throw options.refuse('Reading took too long', 'time-out in the airlock')
-  throw options.refuse('git failed in the airlock', gitReason(sender?.stderr ?? ''))
+  const reason = gitReason(sender?.stderr ?? '')
+  if (isDiskFull(reason))
+    throw new LazarusError('limit_exceeded', `The work needs more scratch space than the airlock has: ${reason}`)
+  throw options.refuse('git failed in the airlock', reason)
 }
 
 /** Reads a pack into quarantine beside the repository. Nothing in it is believed. */
@@ -67,19 +70,37 @@ async function receivePack(pack: AsyncIterable<Uint8Array>, options: ReceiveOpti
   }
 }
 
-async function indexPack(pack: AsyncIterable<Uint8Array>, environment: Record<string, string>, options: ReceiveOptions): Promise<void> {
+async function indexPack(
+  pack: AsyncIterable<Uint8Array>,
+  environment: Record<string, string>,
+  options: ReceiveOptions,
+): Promise<void> {
   const { repository, strict, max_bytes, abort } = options
   const args = ['index-pack', '--stdin', '--fix-thin', `--max-input-size=${max_bytes}`, ...(strict ? ['--strict'] : [])]
-  const done = await git(args, { repository, environment, abort, stdin: pack, max_stdout_bytes: 4096, timeout_ms: 3_600_000 })
+  const done = await git(args, {
+    repository,
+    environment,
+    abort,
+    stdin: pack,
+    max_stdout_bytes: 4096,
+    timeout_ms: 3_600_000,
+  })
   if (done.exit_code === 0) return
   const reason = gitReason(done.stderr)
   if (/exceeds maximum allowed size/.test(reason)) {
-    throw new LazarusError('limit_exceeded', `The commits are larger than ${max_bytes} bytes`, { details: { max_bytes } })
+    throw new LazarusError('limit_exceeded', `The commits are larger than ${max_bytes} bytes`, {
+      details: { max_bytes },
+    })
   }
+  if (isDiskFull(reason)) throw new LazarusError('storage_full', `The disk is full: ${reason}`)
   throw options.refuse('The objects failed the check', reason)
 }
 
-async function requireConnected(tips: readonly string[], environment: Record<string, string>, options: ReceiveOptions): Promise<void> {
+async function requireConnected(
+  tips: readonly string[],
+  environment: Record<string, string>,
+  options: ReceiveOptions,
+): Promise<void> {
   const { repository, abort } = options
   const stdin = bytes(`${tips.join('\n')}\n`)
   const args = ['rev-list', '--objects', '--quiet', '--stdin', '--not', '--all']
@@ -90,8 +111,19 @@ async function requireConnected(tips: readonly string[], environment: Record<str
 /** The index goes last: a pack without one does not exist for git. */
 async function admit(quarantine: string, repository: string): Promise<void> {
   const target = join(repository, 'objects', 'pack')
-  const files = (await readdir(join(quarantine, 'pack'))).filter((name) => /^pack-[0-9a-f]+\.(pack|rev|idx)$/.test(name))
+  const files = (await readdir(join(quarantine, 'pack'))).filter((name) =>
+    /^pack-[0-9a-f]+\.(pack|rev|idx)$/.test(name),
+  )
   const last = (name: string) => (name.endsWith('.idx') ? 1 : 0)
-  for (const name of files.toSorted((a, b) => last(a) - last(b))) await rename(join(quarantine, 'pack', name), join(target, name))
+  for (const name of files.toSorted((a, b) => last(a) - last(b)))
+    await rename(join(quarantine, 'pack', name), join(target, name))
   await syncDirectory(target)
+}
+
+/** Quarantines that a killed daemon left. */
+export async function sweepQuarantines(repository: string, older_than_ms: number): Promise<void> {
+  for (const name of await readdir(repository)) {
+    const path = join(repository, name)
+    if (name.startsWith('incoming-') && (await stat(path)).mtimeMs < older_than_ms) await removeOwnTree(path)
+  }
 }

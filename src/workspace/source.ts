@@ -55,7 +55,8 @@ function byUrl(repo: string): Source {
     case 'git:':
       return overNetwork(url, url.protocol.slice(0, -1) as 'http' | 'https' | 'git')
     case 'ssh:':
-      if (url.hostname.startsWith('-') || url.hostname === '') refuse('The host of the URL is missing or starts with "-"')
+      if (url.hostname.startsWith('-') || url.hostname === '')
+        refuse('The host of the URL is missing or starts with "-"')
       return ssh(sshUrl(url), url.username || null, url.host, url.pathname)
     default:
       return refuse(`The transport "${url.protocol.slice(0, -1)}" is not allowed`)
@@ -95,7 +96,10 @@ function ssh(address: string, user: string | null, host: string, path: string): 
 
 /** Names the mirror: the first 16 hex digits of the sha256 of the address, without trailing slashes and `.git`. */
 export function repositoryKey(address: string): string {
-  const same = address.replace(/\/+$/, '').replace(/\.git$/, '').replace(/\/+$/, '')
+  const same = address
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '')
+    .replace(/\/+$/, '')
   return createHash('sha256').update(same).digest('hex').slice(0, 16)
 }
 

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { RunOptions, RunResult } from '../linux/run.ts'
 
@@ -15,7 +14,7 @@ export function streamOf(start: (on_stdout: NonNullable<RunOptions['on_stdout']>
   const left = new Error('the reader left')
   const write = async (chunk: Uint8Array): Promise<void> => {
     if (pipe.destroyed) throw left
-    if (!pipe.write(chunk)) await Promise.race([once(pipe, 'drain'), once(pipe, 'close')])
+    if (!pipe.write(chunk)) await drained(pipe)
     if (pipe.destroyed) throw left
   }
   const done = start(write)
@@ -28,3 +27,13 @@ export function streamOf(start: (on_stdout: NonNullable<RunOptions['on_stdout']>
   done.catch(() => {})
   return { chunks: pipe, done }
 }
+
+/** There is room again, or there never will be. */
+const drained = (pipe: PassThrough): Promise<void> =>
+  new Promise((resolve) => {
+    const go = () => {
+      pipe.off('drain', go).off('close', go)
+      resolve()
+    }
+    pipe.on('drain', go).on('close', go)
+  })

@@ -4,7 +4,7 @@ import type { TrashDeps, TrashNote } from './trash.ts'
 import { readNote } from './trash.ts'
 
 /** Interrupted writes are left alone this long: one of them may be going on. */
-const UNFINISHED_MS = 3_600_000
+export const UNFINISHED_MS = 3_600_000
 
 /** Past its retention an archive goes; within it only when all together are too large, the oldest first. */
 export async function sweepTrash(deps: TrashDeps): Promise<void> {
@@ -26,7 +26,9 @@ export async function sweepTrash(deps: TrashDeps): Promise<void> {
 /** Answers the notes of one mission, and deletes files that no note names and that nobody writes any more. */
 async function notesOf(directory: string, unfinished_before_ms: number): Promise<readonly TrashNote[]> {
   const names = await readdir(directory)
-  const found = await Promise.all(names.filter((name) => name.endsWith('.json')).map((name) => readNote(join(directory, name))))
+  const found = await Promise.all(
+    names.filter((name) => name.endsWith('.json')).map((name) => readNote(join(directory, name))),
+  )
   const notes = found.filter((note) => note !== null)
   const known = new Set(notes.flatMap((note) => [note.path, `${note.path}.json`]))
   for (const path of names.map((name) => join(directory, name)).filter((path) => !known.has(path))) {

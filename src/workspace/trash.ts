@@ -15,7 +15,7 @@ import type { Faults } from './durable.ts'
 import { makePrivateDirectory, randomName, replaceFile, syncDirectory } from './durable.ts'
 import { text } from './git.ts'
 import type { LayerRecord } from './layer.ts'
-import { seededPaths } from './layer.ts'
+import { seededPaths } from './layer-content.ts'
 import { writtenBy } from './mounts.ts'
 import { streamOf } from './stream.ts'
 
@@ -40,31 +40,65 @@ export interface TrashNote extends FinalSnapshot {
  * Writes what the agent wrote, layer and home, as `<mission>/<agent>.<layer id>.tar.zst`. The note beside it comes
  * last: an archive without one does not exist. null when there is nothing but what we seeded.
  */
-export async function discardToTrash(deps: TrashDeps, { seat }: SeatLayer, record: LayerRecord, directory: string, abort: AbortSignal): Promise<FinalSnapshot | null> {
+export async function discardToTrash(
+  deps: TrashDeps,
+  { seat }: SeatLayer,
+  record: LayerRecord,
+  directory: string,
+  abort: AbortSignal,
+): Promise<FinalSnapshot | null> {
   const path = join(deps.directory, seat.mission_id, `${seat.agent_id}.${record.layer_id}.tar.zst`)
   const found = await readNote(`${path}.json`)
   if (found !== null) return snapshotOf(found)
   const mounts = [{ kind: 'bind', source: directory, target: '/seat', read_only: true }] as const
-  const look = { script: FIND_FOREIGN, args: seededPaths(seat.agent_id).map((name) => `upper/${name}`), mounts, unprivileged: false, abort }
+  const look = {
+    script: FIND_FOREIGN,
+    args: seededPaths(seat.agent_id).map((name) => `upper/${name}`),
+    mounts,
+    unprivileged: false,
+    abort,
+  }
   if (text(await deps.airlock.pass(look, { max_stdout_bytes: 65_536 })) === 'ours') return null
 
   await makePrivateDirectory(dirname(path))
   const archive = await writeArchive(deps, path, record, mounts, abort)
   const created_ms = deps.clock.now()
   const keep_until_ms = created_ms + deps.retention.trash_days * 86_400_000
-  const note: TrashNote = { agent_id: seat.agent_id, path, ...archive, keep_until: isoTime(keep_until_ms), layer: record, created_ms, keep_until_ms }
+  const note: TrashNote = {
+    agent_id: seat.agent_id,
+    path,
+    ...archive,
+    keep_until: isoTime(keep_until_ms),
+    layer: record,
+    created_ms,
+    keep_until_ms,
+  }
   deps.faults('trash.note')
   await replaceFile(`${path}.json`, `${JSON.stringify(note, null, 2)}\n`)
   return snapshotOf(note)
 }
 
-async function writeArchive(deps: TrashDeps, path: string, record: LayerRecord, mounts: Parameters<Airlock['pass']>[0]['mounts'], abort: AbortSignal) {
+async function writeArchive(
+  deps: TrashDeps,
+  path: string,
+  record: LayerRecord,
+  mounts: Parameters<Airlock['pass']>[0]['mounts'],
+  abort: AbortSignal,
+) {
   const temporary = `${path}.${randomName()}.tmp`
   deps.faults('trash.write')
   const file = await open(temporary, 'wx', 0o600)
   try {
-    const passage = { script: TAR_SEAT, args: [String(deps.max_entries), ...writtenBy(record.form)], mounts, unprivileged: false, abort }
-    const stream = streamOf((on_stdout) => deps.airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }))
+    const passage = {
+      script: TAR_SEAT,
+      args: [String(deps.max_entries), ...writtenBy(record.form)],
+      mounts,
+      unprivileged: false,
+      abort,
+    }
+    const stream = streamOf((on_stdout) =>
+      deps.airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
+    )
     const hash = createHash('sha256')
     let bytes = 0
     const sink = new Writable({
@@ -74,11 +108,14 @@ async function writeArchive(deps: TrashDeps, path: string, record: LayerRecord, 
         file.appendFile(chunk).then(() => done(), done)
       },
     })
-    const zstd = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 } })
+    const zstd = createZstdCompress({
+      params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+    })
     await pipeline(stream.chunks, capAt(deps.max_bytes), zstd, sink)
     const done = await stream.done
     if (done?.exit_code === 7) throw tooMuch(`more than ${deps.max_entries} entries`)
-    if (done?.exit_code !== 0) throw new LazarusError('runtime_failed', `The layer could not be archived: ${done?.stderr.trim().slice(-1000)}`)
+    if (done?.exit_code !== 0)
+      throw new LazarusError('runtime_failed', `The layer could not be archived: ${done?.stderr.trim().slice(-1000)}`)
     await file.sync()
     deps.faults('trash.appear')
     await rename(temporary, path)
@@ -116,4 +153,10 @@ export async function readNote(path: string): Promise<TrashNote | null> {
   return note === null ? null : (JSON.parse(note) as TrashNote)
 }
 
-const snapshotOf = ({ agent_id, path, bytes, sha256, keep_until }: TrashNote): FinalSnapshot => ({ agent_id, path, bytes, sha256, keep_until })
+const snapshotOf = ({ agent_id, path, bytes, sha256, keep_until }: TrashNote): FinalSnapshot => ({
+  agent_id,
+  path,
+  bytes,
+  sha256,
+  keep_until,
+})

@@ -29,14 +29,18 @@ describe('code of the agent inside the airlock', () => {
     expect(report).toMatch(/\+caps CapEff: 0000000000000000/)
     expect(report).toMatch(/\+links lo$/m)
     expect(report).not.toContain(CANARY)
-    for (const path of [bed.root, '/home', '/root', '/etc/passwd', '/var']) expect(report).toContain(`cannot access '${path}'`)
+    for (const path of [bed.root, '/home', '/root', '/etc/passwd', '/var'])
+      expect(report).toContain(`cannot access '${path}'`)
     expect(Number(/\+pids (\d+)/.exec(report)?.[1])).toBeLessThan(15)
     expect(report).not.toContain('LAZARUS_')
   })
 
   it('cannot make its read-only views writable, also not as root of a namespace of its own', async () => {
     const attempts = ['/usr', '/upper', '/workspace', '/run/lazarus-git/objects']
-      .map((path) => `mount -o remount,rw,bind ${path} && echo BROKEN ${path}; umount ${path} && echo BROKEN ${path}; touch ${path}/planted && echo BROKEN ${path}`)
+      .map(
+        (path) =>
+          `mount -o remount,rw,bind ${path} && echo BROKEN ${path}; umount ${path} && echo BROKEN ${path}; touch ${path}/planted && echo BROKEN ${path}`,
+      )
       .join('; ')
     const report = await spy(`echo begin; ${attempts}; unshare -Urm sh -c '${attempts}'; echo end`)
     expect(report).toMatch(/\+begin[\s\S]*\+end/)
@@ -45,7 +49,13 @@ describe('code of the agent inside the airlock', () => {
 
   it('could do so with the capabilities that rm and tar keep (positive control)', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    const airlock = createAirlock(bed.path('airlock'), { timeout_ms: 10_000, scratch_bytes: 1e6, processes: 32, memory_bytes: 1e9, at_once: 1 })
+    const airlock = createAirlock(bed.path('airlock'), {
+      timeout_ms: 10_000,
+      scratch_bytes: 1e6,
+      processes: 32,
+      memory_bytes: 1e9,
+      at_once: 1,
+    })
     const mounts = [{ kind: 'bind', source: join(seat.directory, 'upper'), target: '/upper', read_only: true }] as const
     const script = 'mount -o remount,rw,bind /upper && touch /upper/planted'
     const at = (unprivileged: boolean) => airlock.pass({ script, args: [], mounts, unprivileged, abort: never })
@@ -58,17 +68,23 @@ describe('code of the agent inside the airlock', () => {
   it('ends with the time it is given, and every process with it', async () => {
     const tag = `lazarus-${process.pid}-${Math.floor(performance.now())}`
     const begin = performance.now()
-    await expect(spy(`(setsid sh -c 'trap "" TERM; exec -a ${tag} sleep 300' &) ; bash -c 'exec -a ${tag} sleep 300'`, { limits: { airlock_timeout_ms: 1500 } })).rejects.toMatchObject({
+    await expect(
+      spy(`(setsid sh -c 'trap "" TERM; exec -a ${tag} sleep 300' &) ; bash -c 'exec -a ${tag} sleep 300'`, {
+        limits: { airlock_timeout_ms: 1500 },
+      }),
+    ).rejects.toMatchObject({
       code: 'bundle_refused',
     })
     expect(performance.now() - begin).toBeLessThan(20_000)
-    const commands = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-      } catch {
-        return ''
-      }
-    })
+    const commands = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+        } catch {
+          return ''
+        }
+      })
     expect(commands.filter((line) => line.includes(tag))).toEqual([])
   })
 

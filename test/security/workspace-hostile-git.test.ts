@@ -20,24 +20,60 @@ async function useEverything({ layer }: TestSeat): Promise<string> {
     workspace.usage(layer.seat),
     workspace.discardToTrash(layer, never),
   ])
-  const told = answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : { code: answer.reason.code, message: answer.reason.message }))
+  const told = answers.map((answer) =>
+    answer.status === 'fulfilled' ? answer.value : { code: answer.reason.code, message: answer.reason.message },
+  )
   await workspace.removeSeat(layer.seat)
   return JSON.stringify(told)
 }
 
 /** Attacks that run a program of the agent: `plant` prepares the worktree, `trigger` is what plain git on the host would do. */
 const EXECUTIONS: readonly (readonly [name: string, plant: (touch: string) => string, trigger: readonly string[]])[] = [
-  ['a clean filter', (touch) => `git config filter.evil.clean '${touch}; cat'; echo '* filter=evil' > .gitattributes; echo x > new`, ['add', '-A']],
-  ['a process filter', (touch) => `git config filter.evil.process '${touch}; false'; echo '* filter=evil' > .gitattributes; echo x > new`, ['add', '-A']],
-  ['a file system monitor', (touch) => `printf '#!/bin/sh\\n${touch}\\n' > .git/m; chmod +x .git/m; git config core.fsmonitor "$1/.git/m"`, ['status']],
+  [
+    'a clean filter',
+    (touch) => `git config filter.evil.clean '${touch}; cat'; echo '* filter=evil' > .gitattributes; echo x > new`,
+    ['add', '-A'],
+  ],
+  [
+    'a process filter',
+    (touch) => `git config filter.evil.process '${touch}; false'; echo '* filter=evil' > .gitattributes; echo x > new`,
+    ['add', '-A'],
+  ],
+  [
+    'a file system monitor',
+    (touch) => `printf '#!/bin/sh\\n${touch}\\n' > .git/m; chmod +x .git/m; git config core.fsmonitor "$1/.git/m"`,
+    ['status'],
+  ],
   ['an external diff', (touch) => `git config diff.external '${touch}; :'; echo x >> README.md`, ['diff']],
-  ['a text converter', (touch) => `git config diff.evil.textconv '${touch}; cat'; echo '* diff=evil' > .gitattributes; echo x >> README.md`, ['diff']],
-  ['a hook', (touch) => `mkdir -p .git/hooks; printf '#!/bin/sh\\n${touch}\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; echo x >> README.md`, ['-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-am', 'x']],
-  ['a signature checker', (touch) => `printf '#!/bin/sh\\n${touch}\\n' > .git/g; chmod +x .git/g; git config gpg.program "$1/.git/g"; git config log.showSignature true
+  [
+    'a text converter',
+    (touch) =>
+      `git config diff.evil.textconv '${touch}; cat'; echo '* diff=evil' > .gitattributes; echo x >> README.md`,
+    ['diff'],
+  ],
+  [
+    'a hook',
+    (touch) =>
+      `mkdir -p .git/hooks; printf '#!/bin/sh\\n${touch}\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; echo x >> README.md`,
+    ['-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-am', 'x'],
+  ],
+  [
+    'a signature checker',
+    (
+      touch,
+    ) => `printf '#!/bin/sh\\n${touch}\\n' > .git/g; chmod +x .git/g; git config gpg.program "$1/.git/g"; git config log.showSignature true
       { echo "tree $(git rev-parse 'HEAD^{tree}')"; echo "parent $(git rev-parse HEAD)"; echo 'author a <a@b> 1 +0000'; echo 'committer a <a@b> 1 +0000'; echo 'gpgsig -----BEGIN PGP SIGNATURE-----'; echo ' x'; echo ' -----END PGP SIGNATURE-----'; echo; echo m; } > /tmp/c
-      git update-ref refs/heads/mission/builder $(git hash-object -t commit -w /tmp/c)`, ['log']],
-  ['a submodule of its own', (touch) => `git init -q sub; (cd sub; echo x > f; git add f; git -c user.name=a -c user.email=a@b commit -q -m s); git add sub; git commit -q -m sub
-      (cd sub; printf '#!/bin/sh\\n${touch}\\n' > .git/m; chmod +x .git/m; git config core.fsmonitor "$1/sub/.git/m")`, ['status']],
+      git update-ref refs/heads/mission/builder $(git hash-object -t commit -w /tmp/c)`,
+    ['log'],
+  ],
+  [
+    'a submodule of its own',
+    (
+      touch,
+    ) => `git init -q sub; (cd sub; echo x > f; git add f; git -c user.name=a -c user.email=a@b commit -q -m s); git add sub; git commit -q -m sub
+      (cd sub; printf '#!/bin/sh\\n${touch}\\n' > .git/m; chmod +x .git/m; git config core.fsmonitor "$1/sub/.git/m")`,
+    ['status'],
+  ],
 ]
 
 describe.each(EXECUTIONS)('%s of the agent', (_name, plant, trigger) => {
@@ -63,9 +99,18 @@ describe.each(EXECUTIONS)('%s of the agent', (_name, plant, trigger) => {
 const READS: readonly (readonly [name: string, plant: (bed: AttackBed) => string, probe: readonly string[]])[] = [
   ['a .git pointer file', (b) => `rm -rf .git; echo 'gitdir: ${b.secretRepository}/.git' > .git`, ['show', 'HEAD']],
   ['a .git symlink', (b) => `rm -rf .git; ln -s '${b.secretRepository}/.git' .git`, ['show', 'HEAD']],
-  ['alternates to a home', (b) => `mkdir -p .git/objects/info; echo '${b.secretRepository}/.git/objects' > .git/objects/info/alternates; echo ${b.secretCommit} > .git/refs/heads/mission/builder`, ['show', 'mission/builder']],
+  [
+    'alternates to a home',
+    (b) =>
+      `mkdir -p .git/objects/info; echo '${b.secretRepository}/.git/objects' > .git/objects/info/alternates; echo ${b.secretCommit} > .git/refs/heads/mission/builder`,
+    ['show', 'mission/builder'],
+  ],
   ['core.worktree in a home', (b) => `git config core.worktree '${b.secretRepository}'`, ['diff']],
-  ['a shared git directory in a home', (b) => `echo '${b.secretRepository}/.git' > .git/commondir; echo ${b.secretCommit} > .git/HEAD`, ['show', 'HEAD']],
+  [
+    'a shared git directory in a home',
+    (b) => `echo '${b.secretRepository}/.git' > .git/commondir; echo ${b.secretCommit} > .git/HEAD`,
+    ['show', 'HEAD'],
+  ],
 ]
 
 describe.each(READS)('%s', (_name, plant, probe) => {
@@ -86,7 +131,8 @@ describe.each(READS)('%s', (_name, plant, probe) => {
 })
 
 describe('FIFOs that git would open', () => {
-  const plant = 'for f in .gitignore .gitmodules .mailmap d/.gitignore d/.gitattributes; do mkdir -p d; rm -f $f; mkfifo $f; done; echo x > new'
+  const plant =
+    'for f in .gitignore .gitmodules .mailmap d/.gitignore d/.gitattributes; do mkdir -p d; rm -f $f; mkfifo $f; done; echo x > new'
 
   it('hang plain git on the host (positive control)', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')), { mode: 'clone' })
@@ -103,17 +149,23 @@ describe('FIFOs that git would open', () => {
     expect(Buffer.from((await bed.workspace.diff(seat.layer, 1e6, never)).text).toString()).toContain('+++ b/new')
   })
 
-  it.each(['config', 'HEAD', 'index', 'packed-refs', 'info/exclude'])('in the git directory (%s) end in an answer', async (name) => {
-    const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    await seat.sh(`rm -f .git/${name}; mkdir -p .git/info; mkfifo .git/${name}`)
-    expect(await useEverything(seat)).toBeTypeOf('string')
-    expect(existsSync(seat.directory)).toBe(false)
-  })
+  it.each(['config', 'HEAD', 'index', 'packed-refs', 'info/exclude'])(
+    'in the git directory (%s) end in an answer',
+    async (name) => {
+      const seat = await bed.seat(makeOrigin(bed.path('origin')))
+      await seat.sh(`rm -f .git/${name}; mkdir -p .git/info; mkfifo .git/${name}`)
+      expect(await useEverything(seat)).toBeTypeOf('string')
+      expect(existsSync(seat.directory)).toBe(false)
+    },
+  )
 
   it('in great number are refused, not mounted over one by one', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
     await seat.sh('i=0; while [ $i -lt 600 ]; do mkfifo f$i; i=$((i+1)); done')
-    await expect(bed.workspace.collect(seat.layer, never)).rejects.toMatchObject({ code: 'bundle_refused', message: expect.stringContaining('600 FIFOs') })
+    await expect(bed.workspace.collect(seat.layer, never)).rejects.toMatchObject({
+      code: 'bundle_refused',
+      message: expect.stringContaining('600 FIFOs'),
+    })
     expect(await bed.workspace.uncollected(seat.layer, never)).toEqual({ commits: 0, paths: ['.git'] })
   })
 })
@@ -144,13 +196,20 @@ describe('objects that no honest git makes', () => {
 
   it('a submodule URL that is an option is refused', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    await seat.sh(`printf '[submodule "x"]\\n\\tpath = x\\n\\turl = -utouch${bed.marker}\\n' > .gitmodules; git add -A; git commit -q -m sub`)
-    await expect(bed.workspace.collect(seat.layer, never)).rejects.toMatchObject({ code: 'bundle_refused', message: expect.stringContaining('gitmodules') })
+    await seat.sh(
+      `printf '[submodule "x"]\\n\\tpath = x\\n\\turl = -utouch${bed.marker}\\n' > .gitmodules; git add -A; git commit -q -m sub`,
+    )
+    await expect(bed.workspace.collect(seat.layer, never)).rejects.toMatchObject({
+      code: 'bundle_refused',
+      message: expect.stringContaining('gitmodules'),
+    })
   })
 
   it('missing objects are refused', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    await seat.sh('echo gone > gone; git add gone; git commit -q -m gone; rm -f .git/objects/$(git rev-parse HEAD:gone | sed "s/../&\\//")')
+    await seat.sh(
+      'echo gone > gone; git add gone; git commit -q -m gone; rm -f .git/objects/$(git rev-parse HEAD:gone | sed "s/../&\\//")',
+    )
     await expect(bed.workspace.collect(seat.layer, never)).rejects.toMatchObject({ code: 'bundle_refused' })
     expect(hostGit(seat.trusted, 'for-each-ref', 'refs/heads')).toBe('')
   })

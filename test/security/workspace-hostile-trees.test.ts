@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, symlinkSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -14,7 +14,10 @@ afterEach(() => bed[Symbol.asyncDispose]())
 
 /** `tar --list --verbose` of an archive of the trash. */
 async function listing(archive: Buffer): Promise<string> {
-  const done = await run('tar', ['--list', '--verbose', '--file=-', '--quoting-style=escape'], { environment: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, stdin: archive })
+  const done = await run('tar', ['--list', '--verbose', '--file=-', '--quoting-style=escape'], {
+    environment: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+    stdin: archive,
+  })
   expect(done.stderr).toBe('')
   return done.stdout.toString('latin1')
 }
@@ -32,7 +35,8 @@ describe('archiving a hostile tree', () => {
     expect(snapshot?.bytes).toBeLessThan(100_000)
     const [archive] = bed.archives()
     const names = await listing(archive!)
-    for (const name of ['locked/inner/file', 'upper/fifo', 'not-utf8-\\377', 'line\\nbreak', 'home/mine']) expect(names).toContain(name)
+    for (const name of ['locked/inner/file', 'upper/fifo', 'not-utf8-\\377', 'line\\nbreak', 'home/mine'])
+      expect(names).toContain(name)
     expect(names).toMatch(/^c.{9} \S+\s+0,0 .*upper\/README\.md$/m)
     expect(names).toMatch(new RegExp(`^l.*upper/link -> ${bed.secret}$`, 'm'))
     expect(names).toMatch(/ 1099511627776 .*upper\/hole$/m)
@@ -42,7 +46,8 @@ describe('archiving a hostile tree', () => {
   it('never follows a directory that is swapped for a symlink while it reads', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
     await seat.sh('i=0; while [ $i -lt 300 ]; do mkdir -p s/$i; echo x > s/$i/secret; i=$((i+1)); done')
-    const swapping = seat.try(`end=$(( $(date +%s) + 8 )); while [ $(date +%s) -lt $end ] && [ ! -e /artifacts/stop ]; do
+    const swapping =
+      seat.try(`end=$(( $(date +%s) + 8 )); while [ $(date +%s) -lt $end ] && [ ! -e /artifacts/stop ]; do
       for i in 1 50 100 150 200 250 299; do mv s/$i s/o$i; ln -s ${bed.home} s/$i; rm s/$i; mv s/o$i s/$i; done; done`)
     for (let round = 0; round < 8; round += 1) {
       const other = bed.another()
@@ -77,15 +82,20 @@ describe('removing a hostile tree', () => {
     await expect(rm(join(seat.directory, 'upper'), { recursive: true, force: true })).rejects.toThrow()
   })
 
-  it.each(['overlay', 'clone'] as const)('leaves nothing, of any mode and depth, and no home is touched (%s)', async (mode) => {
-    const seat = await bed.seat(makeOrigin(bed.path('origin')), { mode })
-    const homes = bed.homeManifest()
-    await seat.sh(`${LOCKED}; mkfifo fifo; ln -s ${bed.home} into-home; ln -s ${bed.home} /home/agent/into-home; ln -s / root; touch -- -rf; ${DEEP}`)
-    await bed.workspace.removeSeat(seat.layer.seat)
-    expect(readdirSync(join(bed.missions, seat.layer.seat.mission_id, 'worktree'))).toEqual([])
-    expect(bed.homeManifest()).toBe(homes)
-    await bed.workspace.removeSeat(seat.layer.seat)
-  })
+  it.each(['overlay', 'clone'] as const)(
+    'leaves nothing, of any mode and depth, and no home is touched (%s)',
+    async (mode) => {
+      const seat = await bed.seat(makeOrigin(bed.path('origin')), { mode })
+      const homes = bed.homeManifest()
+      await seat.sh(
+        `${LOCKED}; mkfifo fifo; ln -s ${bed.home} into-home; ln -s ${bed.home} /home/agent/into-home; ln -s / root; touch -- -rf; ${DEEP}`,
+      )
+      await bed.workspace.removeSeat(seat.layer.seat)
+      expect(readdirSync(join(bed.missions, seat.layer.seat.mission_id, 'worktree'))).toEqual([])
+      expect(bed.homeManifest()).toBe(homes)
+      await bed.workspace.removeSeat(seat.layer.seat)
+    },
+  )
 
   it('empties artifacts through the airlock too', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
@@ -115,11 +125,17 @@ describe('removing a hostile tree', () => {
 })
 
 describe('a component that became a symlink', () => {
-  it.each(['worktree', 'artifacts', 'worktree/builder', 'worktree/builder/home'])('is refused before it is mounted (%s)', async (name) => {
-    const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    const path = join(bed.missions, seat.layer.seat.mission_id, name)
-    await run('mv', [path, `${path}.moved`], { environment: { PATH: '/usr/bin:/bin' } })
-    symlinkSync(name === 'worktree/builder/home' ? bed.home : `${path}.moved`, path)
-    await expect(bed.workspace.openSeat(seat.layer)).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('symlink') })
-  })
+  it.each(['worktree', 'artifacts', 'worktree/builder', 'worktree/builder/home'])(
+    'is refused before it is mounted (%s)',
+    async (name) => {
+      const seat = await bed.seat(makeOrigin(bed.path('origin')))
+      const path = join(bed.missions, seat.layer.seat.mission_id, name)
+      await run('mv', [path, `${path}.moved`], { environment: { PATH: '/usr/bin:/bin' } })
+      symlinkSync(name === 'worktree/builder/home' ? bed.home : `${path}.moved`, path)
+      await expect(bed.workspace.openSeat(seat.layer)).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining('symlink'),
+      })
+    },
+  )
 })

@@ -54,7 +54,12 @@ export class AttackBed extends TestBed {
   plainGit(cwd: string, args: readonly string[], seconds = 20): { readonly stdout: string; readonly hung: boolean } {
     const objects = readdirSync(join(this.state, 'repos')).map((name) => join(this.state, 'repos', name, 'objects'))
     const env = { PATH: '/usr/bin:/bin', HOME: '/nonexistent', GIT_ALTERNATE_OBJECT_DIRECTORIES: objects.join(':') }
-    const done = spawnSync('timeout', ['-s', 'KILL', String(seconds), 'git', ...args], { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    const done = spawnSync('timeout', ['-s', 'KILL', String(seconds), 'git', ...args], {
+      cwd,
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
     return { stdout: done.stdout, hung: done.status === 137 || done.signal === 'SIGKILL' }
   }
 }

@@ -10,7 +10,12 @@ beforeEach(() => {
 })
 afterEach(() => bed[Symbol.asyncDispose]())
 
-const bases = () => execFileSync('find', [join(bed.state, 'bases'), '-mindepth', '2', '-maxdepth', '2', '-printf', '%f\n'], { encoding: 'utf8' }).split('\n').filter(Boolean)
+const bases = () =>
+  execFileSync('find', [join(bed.state, 'bases'), '-mindepth', '2', '-maxdepth', '2', '-printf', '%f\n'], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter(Boolean)
 
 describe('a base', () => {
   it('gives a seat everything that git needs at once', async () => {
@@ -18,9 +23,17 @@ describe('a base', () => {
     hostGit(origin, 'branch', 'other')
     hostGit(origin, 'tag', 'v1')
     const seat = await bed.seat(origin)
-    expect(await seat.sh('git status --porcelain=v2 --branch')).toBe(`# branch.oid ${hostGit(origin, 'rev-parse', 'HEAD')}\n# branch.head mission/builder`)
-    expect(await seat.sh('git branch -a --format="%(refname:short)"; git tag; git log --format=%s origin/other')).toBe('mission/builder\norigin/main\norigin/other\nv1\nfirst')
-    expect(await seat.sh('echo x >> a.txt; git stash -q; git stash list; git stash pop -q; git checkout -q -b mine; git commit -q -am mine; git log -1 --format="%an <%ae>"')).toBe(
+    expect(await seat.sh('git status --porcelain=v2 --branch')).toBe(
+      `# branch.oid ${hostGit(origin, 'rev-parse', 'HEAD')}\n# branch.head mission/builder`,
+    )
+    expect(await seat.sh('git branch -a --format="%(refname:short)"; git tag; git log --format=%s origin/other')).toBe(
+      'mission/builder\norigin/main\norigin/other\nv1\nfirst',
+    )
+    expect(
+      await seat.sh(
+        'echo x >> a.txt; git stash -q; git stash list; git stash pop -q; git checkout -q -b mine; git commit -q -am mine; git log -1 --format="%an <%ae>"',
+      ),
+    ).toBe(
       `stash@{0}: WIP on mission/builder: ${hostGit(origin, 'rev-parse', '--short', 'HEAD')} first\nbuilder <builder@${seat.layer.seat.mission_id}.lazarus.invalid>`,
     )
     expect(await seat.sh('git fsck --no-dangling 2>&1; git gc --auto 2>&1; git status --porcelain')).toBe('')
@@ -34,43 +47,77 @@ describe('a base', () => {
   it('is shared, and no seat can change it or see the changes of another', async () => {
     const one = await bed.seat(makeOrigin(bed.path('origin')), { agent_id: 'one' })
     const two = await bed.seatIn(one.layer.seat.mission_id, one.layer.base, { agent_id: 'two' })
-    await one.sh('echo changed > README.md; rm -rf .git/objects/info; git -c core.bare=false status >/dev/null 2>&1 || :')
-    expect(await two.sh('cat README.md; git status --porcelain; cat .git/objects/info/alternates')).toBe('hello\n/run/lazarus-git/objects')
+    await one.sh(
+      'echo changed > README.md; rm -rf .git/objects/info; git -c core.bare=false status >/dev/null 2>&1 || :',
+    )
+    expect(await two.sh('cat README.md; git status --porcelain; cat .git/objects/info/alternates')).toBe(
+      'hello\n/run/lazarus-git/objects',
+    )
     expect((await two.try('touch /run/lazarus-git/objects/x')).stderr).toContain('Read-only')
   })
 
   it('leaves LFS pointers pointers and submodules empty directories', async () => {
     const library = makeOrigin(bed.path('library'))
-    const origin = makeOrigin(bed.path('origin'), { '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n', 'big.bin': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n' })
+    const origin = makeOrigin(bed.path('origin'), {
+      '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n',
+      'big.bin': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n',
+    })
     hostGit(origin, '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', library, 'sub')
     hostGit(origin, 'commit', '-q', '-m', 'sub')
     const seat = await bed.seat(origin)
-    expect(await seat.sh('git status --porcelain; head -1 big.bin; ls -A sub | wc -l')).toBe('version https://git-lfs.github.com/spec/v1\n0')
+    expect(await seat.sh('git status --porcelain; head -1 big.bin; ls -A sub | wc -l')).toBe(
+      'version https://git-lfs.github.com/spec/v1\n0',
+    )
     await seat.sh('echo x > x; git add -A; git commit -q -m x')
-    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'delivered', diffstat: { files: 1 } })
+    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({
+      outcome: 'delivered',
+      diffstat: { files: 1 },
+    })
   })
 
   it('keeps odd names, modes, symlinks and line endings as they are', async () => {
-    const origin = makeOrigin(bed.path('origin'), { 'ünï code': '1', ' -x': '2', 'line\nbreak': '3', 'crlf.txt': 'a\r\n', 'deep/er/st/f': '4' })
+    const origin = makeOrigin(bed.path('origin'), {
+      'ünï code': '1',
+      ' -x': '2',
+      'line\nbreak': '3',
+      'crlf.txt': 'a\r\n',
+      'deep/er/st/f': '4',
+    })
     writeFileSync(join(origin, 'run.sh'), '#!/bin/sh\n', { mode: 0o755 })
     execFileSync('ln', ['-s', '/etc/passwd', join(origin, 'link')])
     execFileSync('sh', ['-c', 'touch "$(printf "latin\\351")"'], { cwd: origin })
     hostGit(origin, 'add', '-A')
     hostGit(origin, 'commit', '-q', '-m', 'odd')
     const seat = await bed.seat(origin)
-    expect(await seat.sh('git status --porcelain; readlink link; stat -c %a run.sh "ünï code"')).toBe('/etc/passwd\n755\n644')
+    expect(await seat.sh('git status --porcelain; readlink link; stat -c %a run.sh "ünï code"')).toBe(
+      '/etc/passwd\n755\n644',
+    )
   })
 
   it('works for an empty mission, with a branch that is not born yet', async () => {
     const seat = await bed.seat(null)
-    expect(seat.mounts.map((mount) => mount.target)).toEqual(['/workspace', '/home/agent', '/artifacts', '/mission', '/mission/artifacts'])
+    expect(seat.mounts.map((mount) => mount.target)).toEqual([
+      '/workspace',
+      '/home/agent',
+      '/artifacts',
+      '/mission',
+      '/mission/artifacts',
+    ])
     expect(await seat.sh('git symbolic-ref HEAD; git status --porcelain')).toBe('refs/heads/mission/builder')
-    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'no_change', head: null, base: null })
+    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({
+      outcome: 'no_change',
+      head: null,
+      base: null,
+    })
     await seat.sh('echo x > x')
     expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'uncommitted', uncommitted: ['x'] })
     expect(Buffer.from((await bed.workspace.diff(seat.layer, 1e6, never)).text).toString()).toContain('+++ b/x')
     await seat.sh('git add x; git commit -q -m one')
-    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'delivered', commits: [{ subject: 'one' }], diffstat: { files: 1, insertions: 1 } })
+    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({
+      outcome: 'delivered',
+      commits: [{ subject: 'one' }],
+      diffstat: { files: 1, insertions: 1 },
+    })
     expect(hostGit(seat.trusted, 'show', 'mission/builder:x')).toBe('x')
   })
 })

@@ -34,7 +34,10 @@ describe.each(['overlay', 'clone'] as const)('collecting from a seat with a priv
     expect(dirty).toMatchObject({ outcome: 'uncommitted', commits: [] })
     expect(dirty.uncommitted.toSorted()).toEqual(['README.md', 'untracked'])
     await seat.sh('git commit -q -am wip')
-    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'delivered', uncommitted: ['untracked'] })
+    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({
+      outcome: 'delivered',
+      uncommitted: ['untracked'],
+    })
   })
 })
 
@@ -56,9 +59,17 @@ describe('collecting', () => {
   it('takes HEAD where the agent went on elsewhere, and its branch where HEAD went back', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
     await seat.sh('git checkout -q -b elsewhere; echo 1 > f; git add f; git commit -q -m one')
-    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'delivered', commits: [{ subject: 'one' }] })
-    await seat.sh('git checkout -q mission/builder; git merge -q elsewhere; echo 2 > f; git commit -q -am two; git checkout -q --detach HEAD~2')
-    expect((await bed.workspace.collect(seat.layer, never)).commits.map((commit) => commit.subject)).toEqual(['two', 'one'])
+    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({
+      outcome: 'delivered',
+      commits: [{ subject: 'one' }],
+    })
+    await seat.sh(
+      'git checkout -q mission/builder; git merge -q elsewhere; echo 2 > f; git commit -q -am two; git checkout -q --detach HEAD~2',
+    )
+    expect((await bed.workspace.collect(seat.layer, never)).commits.map((commit) => commit.subject)).toEqual([
+      'two',
+      'one',
+    ])
   })
 
   it('allows rewritten history, and keeps every former head', async () => {
@@ -70,7 +81,10 @@ describe('collecting', () => {
     }
     expect(head(seat.trusted)).toBe(heads[2])
     const former = hostGit(seat.trusted, 'for-each-ref', '--format=%(refname) %(objectname)', 'refs/lazarus/former')
-    expect(former.split('\n')).toEqual([`refs/lazarus/former/builder/1 ${heads[0]}`, `refs/lazarus/former/builder/2 ${heads[1]}`])
+    expect(former.split('\n')).toEqual([
+      `refs/lazarus/former/builder/1 ${heads[0]}`,
+      `refs/lazarus/former/builder/2 ${heads[1]}`,
+    ])
     await seat.sh('git reset -q --hard origin/main')
     expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'no_change', commits: [] })
     expect(hostGit(seat.trusted, 'for-each-ref', 'refs/lazarus/former').split('\n')).toHaveLength(3)
@@ -78,7 +92,9 @@ describe('collecting', () => {
 
   it('works while the seat goes on writing', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    const working = seat.sh('i=0; while [ ! -e /artifacts/stop ]; do i=$((i+1)); echo $i > f; git add f; git commit -q -m $i; done; echo $i')
+    const working = seat.sh(
+      'i=0; while [ ! -e /artifacts/stop ]; do i=$((i+1)); echo $i > f; git add f; git commit -q -m $i; done; echo $i',
+    )
     let collected = 0
     for (let round = 0; round < 10; round += 1) {
       const { commits, outcome } = await bed.workspace.collect(seat.layer, never)
@@ -95,7 +111,14 @@ describe('collecting', () => {
   it('keeps the seats of a mission apart', async () => {
     const one = await bed.seat(makeOrigin(bed.path('origin')), { agent_id: 'one' })
     const two = await bed.seatIn(one.layer.seat.mission_id, one.layer.base, { agent_id: 'two' })
-    await Promise.all([one, two].map(({ layer, sh }, index) => sh.call([one, two][index], `echo ${layer.seat.agent_id} > f; git add f; git commit -q -m ${layer.seat.agent_id}`)))
+    await Promise.all(
+      [one, two].map(({ layer, sh }, index) =>
+        sh.call(
+          [one, two][index],
+          `echo ${layer.seat.agent_id} > f; git add f; git commit -q -m ${layer.seat.agent_id}`,
+        ),
+      ),
+    )
     await Promise.all([one, two].map(({ layer }) => bed.workspace.collect(layer, never)))
     expect(hostGit(one.trusted, 'show', 'mission/one:f')).toBe('one')
     expect(hostGit(one.trusted, 'show', 'mission/two:f')).toBe('two')
@@ -103,7 +126,9 @@ describe('collecting', () => {
 
   it('lists at most 1,000 paths and commits', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    await seat.sh('i=0; while [ $i -lt 1200 ]; do : > f$i; i=$((i+1)); done; git commit-tree -m 0 "HEAD^{tree}" -p HEAD > /tmp/c; i=1; while [ $i -lt 1100 ]; do git commit-tree -m $i "HEAD^{tree}" -p $(cat /tmp/c) > /tmp/d; mv /tmp/d /tmp/c; i=$((i+1)); done; git update-ref refs/heads/mission/builder $(cat /tmp/c)')
+    await seat.sh(`i=0; while [ $i -lt 1200 ]; do : > f$i; i=$((i+1)); done
+      { echo 'reset refs/heads/mission/builder'; echo 'from refs/heads/mission/builder^0'; echo
+        seq 1100 | sed 's/.*/commit refs\\/heads\\/mission\\/builder\\ncommitter a <a@b> 1 +0000\\ndata 1\\nx\\n/'; } | git fast-import --quiet`)
     const collection = await bed.workspace.collect(seat.layer, never)
     expect(collection.uncommitted).toHaveLength(1000)
     expect(collection.commits).toHaveLength(1000)
@@ -124,13 +149,17 @@ describe('what is not collected', () => {
     const seat = await bed.seat(origin)
     const left = () => bed.workspace.uncollected(seat.layer, never)
     expect(await left()).toEqual({ commits: 0, paths: [] })
-    await seat.sh('echo 1 > f; git add f; git commit -q -m one; git checkout -q -b side origin/other; echo 2 > g; git add g; git commit -q -m side; git checkout -q mission/builder; echo x > new')
+    await seat.sh(
+      'echo 1 > f; git add f; git commit -q -m one; git checkout -q -b side origin/other; echo 2 > g; git add g; git commit -q -m side; git checkout -q mission/builder; echo x > new',
+    )
     expect(await left()).toEqual({ commits: 2, paths: ['new'] })
     await bed.workspace.collect(seat.layer, never)
     expect(await left()).toEqual({ commits: 1, paths: ['new'] })
     await seat.sh('git branch -q -D side; git stash -q -u')
     expect((await left()).commits).toBeGreaterThan(0)
-    await seat.sh('git stash drop -q; git tag keep $(git commit-tree -m tagged "HEAD^{tree}"); git checkout -q --detach; git commit -q --allow-empty -m detached; git checkout -q --detach HEAD~1')
+    await seat.sh(
+      'git stash drop -q; git tag keep $(git commit-tree -m tagged "HEAD^{tree}"); git checkout -q --detach; git commit -q --allow-empty -m detached; git checkout -q --detach HEAD~1',
+    )
     expect(await left()).toEqual({ commits: 1, paths: [] })
   })
 
@@ -145,10 +174,13 @@ describe('what is not collected', () => {
 describe('the difference', () => {
   it.each(['overlay', 'clone'] as const)('holds committed and uncommitted work against the base (%s)', async (mode) => {
     const seat = await bed.seat(makeOrigin(bed.path('origin'), { a: 'a\n', b: 'b\n', c: 'c\n' }), { mode })
-    await seat.sh('echo 2 >> a; git commit -q -am a; echo 3 >> b; rm c; echo new > d; printf "\\0" > bin; echo ignored > i; echo i > .gitignore; chmod 000 d')
+    await seat.sh(
+      'echo 2 >> a; git commit -q -am a; echo 3 >> b; rm c; echo new > d; printf "\\0" > bin; echo ignored > i; echo i > .gitignore; chmod 000 d',
+    )
     const { text, truncated } = await bed.workspace.diff(seat.layer, 1e6, never)
     const diff = Buffer.from(text).toString('utf8')
-    for (const part of ['+2\n', '+3\n', 'deleted file mode 100644', 'Binary files', '+++ b/.gitignore']) expect(diff).toContain(part)
+    for (const part of ['+2\n', '+3\n', 'deleted file mode 100644', 'Binary files', '+++ b/.gitignore'])
+      expect(diff).toContain(part)
     expect(diff).not.toContain('ignored')
     expect(truncated).toBe(false)
   })

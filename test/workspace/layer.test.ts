@@ -21,9 +21,15 @@ describe('the layer of a seat', () => {
       ['/mission', 'bind', true],
       ['/mission/artifacts', 'bind', true],
     ])
-    for (const name of ['upper', 'work', 'home', 'brief']) expect(statSync(join(seat.directory, name)).isDirectory()).toBe(true)
+    for (const name of ['upper', 'work', 'home', 'brief'])
+      expect(statSync(join(seat.directory, name)).isDirectory()).toBe(true)
     expect(statSync(seat.directory).mode & 0o777).toBe(0o700)
-    expect(JSON.parse(await seat.sh('cat /mission/mission.json'))).toMatchObject({ agent_id: 'builder', role: 'write', branch: 'mission/builder', base: { commit: seat.layer.base.commit } })
+    expect(JSON.parse(await seat.sh('cat /mission/mission.json'))).toMatchObject({
+      agent_id: 'builder',
+      role: 'write',
+      branch: 'mission/builder',
+      base: { commit: seat.layer.base.commit },
+    })
   })
 
   it('is found again with what the agent left in it', async () => {
@@ -37,9 +43,19 @@ describe('the layer of a seat', () => {
   it('is read-only for read, and absent for audit', async () => {
     const reader = await bed.seat(makeOrigin(bed.path('origin')), { role: 'read', agent_id: 'reader' })
     expect((await reader.try('echo x > x')).stderr).toContain('Read-only')
-    expect(await reader.sh('cat README.md; git log --format=%s; git status --porcelain; echo mine > /home/agent/f')).toBe('hello\nfirst')
-    const auditor = await bed.seatIn(reader.layer.seat.mission_id, reader.layer.base, { role: 'audit', agent_id: 'auditor' })
-    expect(auditor.mounts.map((mount) => mount.target)).toEqual(['/home/agent', '/artifacts', '/mission', '/mission/artifacts'])
+    expect(
+      await reader.sh('cat README.md; git log --format=%s; git status --porcelain; echo mine > /home/agent/f'),
+    ).toBe('hello\nfirst')
+    const auditor = await bed.seatIn(reader.layer.seat.mission_id, reader.layer.base, {
+      role: 'audit',
+      agent_id: 'auditor',
+    })
+    expect(auditor.mounts.map((mount) => mount.target)).toEqual([
+      '/home/agent',
+      '/artifacts',
+      '/mission',
+      '/mission/artifacts',
+    ])
     expect(await auditor.sh('ls /workspace 2>/dev/null || echo none')).toBe('none')
   })
 
@@ -53,8 +69,12 @@ describe('the layer of a seat', () => {
 
   it('is not handed to a seat of another purpose', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    await expect(bed.seatIn(seat.layer.seat.mission_id, seat.layer.base, { role: 'read' })).rejects.toMatchObject({ code: 'conflict' })
-    await expect(bed.seatIn(seat.layer.seat.mission_id, seat.layer.base, { mode: 'clone' })).rejects.toMatchObject({ code: 'conflict' })
+    await expect(bed.seatIn(seat.layer.seat.mission_id, seat.layer.base, { role: 'read' })).rejects.toMatchObject({
+      code: 'conflict',
+    })
+    await expect(bed.seatIn(seat.layer.seat.mission_id, seat.layer.base, { mode: 'clone' })).rejects.toMatchObject({
+      code: 'conflict',
+    })
   })
 
   it('has a size, in which new work shows', async () => {
@@ -85,12 +105,17 @@ describe('closing a mission', () => {
     await seat.sh('echo x > x; git add x; git commit -q -m x; echo report > /artifacts/report')
     const { head } = await bed.workspace.collect(seat.layer, never)
     await bed.workspace.removeSeat(seat.layer.seat)
-    for (let round = 0; round < 2; round += 1) await bed.workspace.closeMission(seat.layer.seat.mission_id, seat.layer.base, { repository: true })
+    for (let round = 0; round < 2; round += 1)
+      await bed.workspace.closeMission(seat.layer.seat.mission_id, seat.layer.base, { repository: true })
     expect(existsSync(join(seat.trusted, 'objects/info/alternates'))).toBe(false)
     expect(hostGit(seat.trusted, 'fsck', '--connectivity-only')).toBe('')
-    expect(hostGit(bed.root, 'clone', '-q', '--no-local', '--branch', 'mission/builder', seat.trusted, 'carried')).toBe('')
+    expect(hostGit(bed.root, 'clone', '-q', '--no-local', '--branch', 'mission/builder', seat.trusted, 'carried')).toBe(
+      '',
+    )
     expect(hostGit(bed.path('carried'), 'rev-parse', 'HEAD')).toBe(head)
-    expect(readFileSync(join(bed.missions, seat.layer.seat.mission_id, 'artifacts/builder/report'), 'utf8')).toBe('report\n')
+    expect(readFileSync(join(bed.missions, seat.layer.seat.mission_id, 'artifacts/builder/report'), 'utf8')).toBe(
+      'report\n',
+    )
   })
 })
 
@@ -101,7 +126,10 @@ describe('the overlay probe', () => {
   })
 
   it('says why where none is possible', async () => {
-    expect(await overlayPossible(bed.path('with,comma'), never)).toEqual({ possible: false, reason: expect.stringMatching(/./) })
+    expect(await overlayPossible(bed.path('with,comma'), never)).toEqual({
+      possible: false,
+      reason: expect.stringMatching(/./),
+    })
     expect(readdirSync(bed.path('with,comma'))).toEqual([])
   })
 })

@@ -15,6 +15,10 @@ afterEach(() => bed[Symbol.asyncDispose]())
 
 const mirrors = () => (existsSync(join(bed.state, 'repos')) ? readdirSync(join(bed.state, 'repos')) : [])
 const resolve = (repo: string, ref: string | null = null) => bed.workspace.resolve(repo, ref, never)
+const made = (name: string, make: (path: string) => unknown): string => {
+  make(bed.path(name))
+  return bed.path(name)
+}
 const refusal = (code: string, text = '') => expect.objectContaining({ code, message: expect.stringContaining(text) })
 
 describe('resolving a repository on this host', () => {
@@ -28,7 +32,8 @@ describe('resolving a repository on this host', () => {
     const commits = async (ref: string | null) => (await resolve(origin, ref)).commit
     expect(await commits(null)).toBe(second)
     expect(await commits('HEAD')).toBe(second)
-    for (const ref of ['light', 'heavy', 'team/feature', 'refs/heads/team/feature', first, first.slice(0, 8)]) expect(await commits(ref)).toBe(first)
+    for (const ref of ['light', 'heavy', 'team/feature', 'refs/heads/team/feature', first, first.slice(0, 8)])
+      expect(await commits(ref)).toBe(first)
     expect(mirrors()).toHaveLength(1)
   })
 
@@ -40,14 +45,30 @@ describe('resolving a repository on this host', () => {
     hostGit(origin, 'worktree', 'add', '-q', '--detach', bed.path('linked'))
     hostGit(origin, 'clone', '-q', '--shared', origin, bed.path('shared'))
     hostGit(origin, 'clone', '-q', '--depth=1', `file://${origin}`, bed.path('shallow'))
-    for (const name of ['bare.git', 'linked', 'shared', 'shallow']) expect(await resolve(bed.path(name))).toMatchObject({ commit: tip })
-    const own = hostGit(bed.path('linked'), '-c', 'user.name=a', '-c', 'user.email=b', 'commit-tree', '-p', 'HEAD', '-m', 'own', 'HEAD^{tree}')
+    for (const name of ['bare.git', 'linked', 'shared', 'shallow'])
+      expect(await resolve(bed.path(name))).toMatchObject({ commit: tip })
+    const own = hostGit(
+      bed.path('linked'),
+      '-c',
+      'user.name=a',
+      '-c',
+      'user.email=b',
+      'commit-tree',
+      '-p',
+      'HEAD',
+      '-m',
+      'own',
+      'HEAD^{tree}',
+    )
     hostGit(bed.path('linked'), 'checkout', '-q', own)
     expect(await resolve(`file://${bed.path('linked')}`)).toMatchObject({ commit: own, repo: bed.path('linked') })
     const seat = await bed.seat(bed.path('shallow'))
     expect(await seat.sh('git log --format=%s; git status --porcelain')).toBe('change b')
     await seat.sh('echo x > x; git add x; git commit -q -m x')
-    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({ outcome: 'delivered', commits: [{ subject: 'x' }] })
+    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({
+      outcome: 'delivered',
+      commits: [{ subject: 'x' }],
+    })
   })
 
   it('follows new commits, rewritten branches and branches that make way for others', async () => {
@@ -71,10 +92,18 @@ describe('resolving a repository on this host', () => {
 
   it.each([
     ['a path that does not exist', () => bed.path('nowhere'), 'repository_unavailable'],
-    ['a directory that is no repository', () => (mkdirSync(bed.path('plain')), bed.path('plain')), 'repository_unavailable'],
-    ['a file', () => (writeFileSync(bed.path('file'), ''), bed.path('file')), 'repository_unavailable'],
-    ['a repository without a commit', () => (hostGit(bed.root, 'init', '-q', 'empty'), bed.path('empty')), 'ref_not_found'],
-    ['sha256 objects', () => (hostGit(bed.root, 'init', '-q', '--object-format=sha256', 'sha256'), bed.path('sha256')), 'repository_unavailable'],
+    ['a directory that is no repository', () => made('plain', (path) => mkdirSync(path)), 'repository_unavailable'],
+    ['a file', () => made('file', (path) => writeFileSync(path, '')), 'repository_unavailable'],
+    [
+      'a repository without a commit',
+      () => made('empty', (path) => hostGit(bed.root, 'init', '-q', path)),
+      'ref_not_found',
+    ],
+    [
+      'sha256 objects',
+      () => made('sha256', (path) => hostGit(bed.root, 'init', '-q', '--object-format=sha256', path)),
+      'repository_unavailable',
+    ],
   ])('refuses %s and leaves nothing', async (_name, path, code) => {
     await expect(resolve(path())).rejects.toThrow(refusal(code))
     expect(mirrors()).toEqual([])
@@ -83,7 +112,10 @@ describe('resolving a repository on this host', () => {
   it('refuses a ref that does not exist, with the reason of git, and leaves nothing', async () => {
     const origin = makeOrigin(bed.path('origin'))
     const error = await resolve(origin, 'no-such').catch((e) => e)
-    expect(error).toMatchObject({ code: 'ref_not_found', details: { ref: 'no-such', reason: expect.stringContaining('fatal') } })
+    expect(error).toMatchObject({
+      code: 'ref_not_found',
+      details: { ref: 'no-such', reason: expect.stringContaining('fatal') },
+    })
     expect(mirrors()).toEqual([])
   })
 
@@ -101,15 +133,28 @@ describe('homes', () => {
     makeOrigin(join(bed.home, 'repo'))
     symlinkSync(join(bed.home, 'repo'), bed.path('link'))
     symlinkSync(bed.home, bed.path('link-to-home'))
-    for (const path of [bed.home, join(bed.home, 'repo'), bed.root, bed.path('link'), bed.path('link-to-home/repo'), `${bed.path('x')}/../homes/ada/repo`]) {
+    for (const path of [
+      bed.home,
+      join(bed.home, 'repo'),
+      bed.root,
+      bed.path('link'),
+      bed.path('link-to-home/repo'),
+      `${bed.path('x')}/../homes/ada/repo`,
+    ]) {
       await expect(resolve(path)).rejects.toThrow(refusal('home_mount_refused'))
       await expect(resolve(`file://${path}`)).rejects.toThrow(refusal('home_mount_refused'))
     }
   })
 
   it.each([
-    ['a .git pointer file', (repository: string, secret: string) => writeFileSync(join(repository, '.git'), `gitdir: ${secret}/.git\n`)],
-    ['a .git symlink', (repository: string, secret: string) => symlinkSync(join(secret, '.git'), join(repository, '.git'))],
+    [
+      'a .git pointer file',
+      (repository: string, secret: string) => writeFileSync(join(repository, '.git'), `gitdir: ${secret}/.git\n`),
+    ],
+    [
+      'a .git symlink',
+      (repository: string, secret: string) => symlinkSync(join(secret, '.git'), join(repository, '.git')),
+    ],
   ])('are refused behind %s', async (_name, plant) => {
     const secret = makeOrigin(join(bed.home, 'repo'))
     const repository = bed.path('trap')
@@ -148,7 +193,8 @@ it('runs no program that a local repository configures', async () => {
   const origin = makeOrigin(bed.path('origin'))
   const marker = bed.path('marker')
   writeFileSync(join(origin, '.git/attack'), `#!/bin/sh\ntouch ${marker}\nexec "$@"\n`, { mode: 0o755 })
-  for (const key of ['core.fsmonitor', 'core.sshCommand', 'uploadpack.packObjectsHook', 'core.alternateRefsCommand']) hostGit(origin, 'config', key, join(origin, '.git/attack'))
+  for (const key of ['core.fsmonitor', 'core.sshCommand', 'uploadpack.packObjectsHook', 'core.alternateRefsCommand'])
+    hostGit(origin, 'config', key, join(origin, '.git/attack'))
   hostGit(origin, 'status')
   expect(readdirSync(bed.root)).toContain('marker') // positive control
   execFileSync('rm', [marker])
@@ -198,7 +244,20 @@ describe('resolving over the network', () => {
 
 async function gitDaemon(directory: string) {
   for (let port = 20_000 + (process.pid % 20_000); ; port += 1) {
-    const child = spawn('git', ['daemon', '--verbose', '--export-all', `--base-path=${directory}`, '--listen=127.0.0.1', `--port=${port}`, '--reuseaddr', directory], { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+    const child = spawn(
+      'git',
+      [
+        'daemon',
+        '--verbose',
+        '--export-all',
+        `--base-path=${directory}`,
+        '--listen=127.0.0.1',
+        `--port=${port}`,
+        '--reuseaddr',
+        directory,
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
+    )
     const ready = await new Promise<boolean>((resolve) => {
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
         if (/Ready to rumble/.test(text)) resolve(true)

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { BaseRef, WorkspaceMode } from '../../src/contract/mission.ts'
 import type { Role } from '../../src/contract/ids.ts'
+import type { BaseRef, WorkspaceMode } from '../../src/contract/mission.ts'
 import type { Clock } from '../../src/kernel/clock.ts'
 import { LazarusError } from '../../src/kernel/errors.ts'
 import { silentLog } from '../../src/kernel/log.ts'
@@ -13,8 +13,8 @@ import { runInHull } from '../../src/linux/hull.ts'
 import { run } from '../../src/linux/run.ts'
 import type { SandboxMount } from '../../src/ports/cell-driver.ts'
 import type { SeatLayer, Workspace } from '../../src/ports/workspace.ts'
-import type { WorkspaceDeps } from '../../src/workspace/workspace.ts'
 import { createWorkspace } from '../../src/workspace/workspace.ts'
+import type { WorkspaceDeps } from '../../src/workspace/workspace-deps.ts'
 
 export const never = new AbortController().signal
 
@@ -31,7 +31,13 @@ const GIT_ENVIRONMENT = {
 
 /** Plain git on the host, as a user would run it: for building origins, and for positive controls. */
 export const hostGit = (cwd: string, ...args: string[]): string =>
-  execFileSync('git', args, { cwd, env: GIT_ENVIRONMENT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 }).trim()
+  execFileSync('git', args, {
+    cwd,
+    env: GIT_ENVIRONMENT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000,
+  }).trim()
 
 export function writeTree(directory: string, files: Readonly<Record<string, string>>): void {
   for (const [name, content] of Object.entries(files)) {
@@ -102,18 +108,26 @@ export class TestBed implements AsyncDisposable {
       // What does not exist is nobody's home.
     }
     const within = (a: string, b: string) => a === b || a.startsWith(`${b}/`)
-    if (within(real, this.home) || within(this.home, real)) throw new LazarusError('home_mount_refused', `${path} is in a home`)
+    if (within(real, this.home) || within(this.home, real))
+      throw new LazarusError('home_mount_refused', `${path} is in a home`)
   }
 
   /** A mission on a repository with one seat in it. */
-  async seat(repo: string | null, options: { ref?: string; agent_id?: string; role?: Role; mode?: WorkspaceMode } = {}): Promise<TestSeat> {
+  async seat(
+    repo: string | null,
+    options: { ref?: string; agent_id?: string; role?: Role; mode?: WorkspaceMode } = {},
+  ): Promise<TestSeat> {
     const base = await this.workspace.resolve(repo, options.ref ?? null, never)
     const mission_id = randomUUID()
     await this.workspace.openMission(mission_id, base)
     return this.seatIn(mission_id, base, options)
   }
 
-  async seatIn(mission_id: string, base: BaseRef, options: { agent_id?: string; role?: Role; mode?: WorkspaceMode } = {}): Promise<TestSeat> {
+  async seatIn(
+    mission_id: string,
+    base: BaseRef,
+    options: { agent_id?: string; role?: Role; mode?: WorkspaceMode } = {},
+  ): Promise<TestSeat> {
     const seat = { mission_id, agent_id: options.agent_id ?? 'builder' }
     const layer: SeatLayer = { seat, role: options.role ?? 'write', base, mode: options.mode ?? 'overlay' }
     return new TestSeat(this, layer, await this.workspace.openSeat(layer))

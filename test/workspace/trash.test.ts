@@ -19,14 +19,24 @@ const discard = ({ layer }: TestSeat) => bed.workspace.discardToTrash(layer, nev
 describe('the trash', () => {
   it('keeps layer and home as they were: whiteouts, attributes, modes', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin'), { a: 'a', 'd/x': 'x' }))
-    await seat.sh('rm a; rm -rf d; mkdir d; echo y > d/y; echo mine > /home/agent/mine; chmod 400 /home/agent/mine; cd /; setfattr -n user.note -v hello /workspace/d/y 2>/dev/null || :')
+    await seat.sh(
+      'rm a; rm -rf d; mkdir d; echo y > d/y; echo mine > /home/agent/mine; chmod 400 /home/agent/mine; cd /; setfattr -n user.note -v hello /workspace/d/y 2>/dev/null || :',
+    )
     const snapshot = await discard(seat)
     const content = readFileSync(snapshot!.path)
-    expect(snapshot).toMatchObject({ agent_id: 'builder', bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') })
+    expect(snapshot).toMatchObject({
+      agent_id: 'builder',
+      bytes: content.length,
+      sha256: createHash('sha256').update(content).digest('hex'),
+    })
     expect(Date.parse(snapshot!.keep_until)).toBe(bed.clock.time + 7 * DAY)
     const restored = bed.path('restored')
-    const script = 'mkdir "$1" && cd "$1" && tar --extract --xattrs --xattrs-include="user.*" --preserve-permissions --file=- && stat -c "%F %a" upper/a home/mine && getfattr --only-values -n user.overlay.opaque upper/d 2>/dev/null || :'
-    const done = await run('unshare', ['-Ur', 'sh', '-c', script, 'restore', restored], { environment: { PATH: '/usr/bin:/bin' }, stdin: zstdDecompressSync(content) })
+    const script =
+      'mkdir "$1" && cd "$1" && tar --extract --xattrs --xattrs-include="user.*" --preserve-permissions --file=- && stat -c "%F %a" upper/a home/mine && getfattr --only-values -n user.overlay.opaque upper/d 2>/dev/null || :'
+    const done = await run('unshare', ['-Ur', 'sh', '-c', script, 'restore', restored], {
+      environment: { PATH: '/usr/bin:/bin' },
+      stdin: zstdDecompressSync(content),
+    })
     expect(done.stderr).toBe('')
     expect(done.stdout.toString()).toMatch(/^character special file 0\nregular( empty)? file 400/)
     expect(readFileSync(join(restored, 'upper/d/y'), 'utf8')).toBe('y\n')
@@ -60,7 +70,10 @@ describe('the trash', () => {
   it('is swept after its retention, and within it only for space, the oldest first', async () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')), { agent_id: 'a' })
     const { mission_id } = seat.layer.seat
-    const others = [await bed.seatIn(mission_id, seat.layer.base, { agent_id: 'b' }), await bed.seatIn(mission_id, seat.layer.base, { agent_id: 'c' })]
+    const others = [
+      await bed.seatIn(mission_id, seat.layer.base, { agent_id: 'b' }),
+      await bed.seatIn(mission_id, seat.layer.base, { agent_id: 'c' }),
+    ]
     const kept: (FinalSnapshot | null)[] = []
     for (const one of [seat, ...others]) {
       await one.sh('head -c 100000 /dev/urandom > f')

@@ -1,0 +1,59 @@
+import { join } from 'node:path'
+import type { Airlock } from './airlock.ts'
+import { createAirlock } from './airlock.ts'
+import { Bases } from './base.ts'
+import type { Faults } from './durable.ts'
+import { Layers } from './layer.ts'
+import { Mirrors } from './mirror.ts'
+import type { TrashDeps } from './trash.ts'
+import type { WorkspaceDeps, WorkspaceLimits } from './workspace-deps.ts'
+import { DEFAULT_LIMITS } from './workspace-deps.ts'
+
+/** What a workspace is made of. */
+export interface Parts {
+  readonly limits: WorkspaceLimits
+  readonly faults: Faults
+  readonly airlock: Airlock
+  readonly mirrors: Mirrors
+  readonly bases: Bases
+  readonly layers: Layers
+  readonly trash: TrashDeps
+}
+
+export function makeParts(deps: WorkspaceDeps): Parts {
+  const limits = { ...DEFAULT_LIMITS, ...deps.limits }
+  const faults = deps.faults ?? (() => {})
+  const airlock = createAirlock(join(deps.stateDir, 'airlock'), {
+    timeout_ms: limits.airlock_timeout_ms,
+    scratch_bytes: limits.airlock_scratch_bytes,
+    processes: limits.airlock_processes,
+    memory_bytes: limits.airlock_memory_bytes,
+    at_once: limits.airlocks_at_once,
+  })
+  const mirrors = new Mirrors({
+    directory: join(deps.stateDir, 'repos'),
+    airlock,
+    refuseHome: deps.refuseHome,
+    remote_environment: deps.remoteEnvironment ?? {},
+    max_bytes: limits.repository_bytes,
+    onProgress: deps.onProgress ?? ((text) => deps.log.info({ progress: text }, 'mirroring a repository')),
+    faults,
+  })
+  const bases = new Bases({
+    directory: join(deps.stateDir, 'bases'),
+    mirror: (key) => mirrors.path(key),
+    clock: deps.clock,
+    grace_ms: limits.base_grace_ms,
+    faults,
+  })
+  const trash = {
+    directory: join(deps.stateDir, 'trash'),
+    airlock,
+    clock: deps.clock,
+    retention: deps.retention,
+    max_bytes: limits.trash_bytes,
+    max_entries: limits.trash_entries,
+    faults,
+  }
+  return { limits, faults, airlock, mirrors, bases, layers: new Layers(deps.missionsPath, faults), trash }
+}

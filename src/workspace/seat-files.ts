@@ -1,0 +1,26 @@
+import { LazarusError } from '../kernel/errors.ts'
+import type { LayerUsage } from '../ports/workspace.ts'
+import type { Airlock } from './airlock.ts'
+import { EMPTY_SEAT, MEASURE_SEAT } from './airlock-scripts.ts'
+import { text } from './git.ts'
+
+const never = new AbortController().signal
+
+const at = (source: string, read_only: boolean) => [{ kind: 'bind', source, target: '/seat', read_only }] as const
+
+/** What the named parts of a seat's directory take on disk. */
+export async function measure(airlock: Airlock, directory: string, names: readonly string[]): Promise<LayerUsage> {
+  const passage = { script: MEASURE_SEAT, args: names, mounts: at(directory, true), unprivileged: false, abort: never }
+  const done = await airlock.pass(passage, { max_stdout_bytes: 256 })
+  const [bytes = Number.NaN, entries = Number.NaN] = text(done).split(' ').map(Number)
+  if (Number.isSafeInteger(bytes) && Number.isSafeInteger(entries)) return { bytes, entries }
+  throw new LazarusError('runtime_failed', `${directory} could not be measured: ${done.stderr.trim().slice(-1000)}`)
+}
+
+/** Deletes everything below a directory that agents wrote in; the directory itself stays. */
+export async function empty(airlock: Airlock, directory: string): Promise<void> {
+  const passage = { script: EMPTY_SEAT, args: [], mounts: at(directory, false), unprivileged: false, abort: never }
+  const done = await airlock.pass(passage)
+  if (done.exit_code === 0) return
+  throw new LazarusError('runtime_failed', `${directory} could not be emptied: ${done.stderr.trim().slice(-1000)}`)
+}
