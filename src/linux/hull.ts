@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
 import { mountTable } from './mount-table.ts'
@@ -41,6 +41,8 @@ export interface HullSpec {
   readonly mounts: readonly HullMount[]
   /** Symlinks of the root skeleton, for example { '/bin': 'usr/bin' }. */
   readonly symlinks: Readonly<Record<string, string>>
+  /** Empty directories of the root skeleton. */
+  readonly directories?: readonly string[]
   readonly network: 'own' | 'host'
   readonly rlimits: Readonly<Partial<Record<Rlimit, number>>>
   /** What runs inside, as uid 0 of the hull's user namespace. */
@@ -58,20 +60,10 @@ export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 export const HULL_FAILED = 125
 
 /**
- * Fixed text, input only as arguments: <report fd> <bring lo up?> <rlimits "name:value …"> -- command.
- * It is pid 1 of its pid namespace and stays there: it reaps orphans, and its end ends everything inside.
- * ulimit counts files in blocks of 512 bytes; dash names the process limit -p, other shells -u.
+ * Sets `$rlimits` ("name:value …") on the shell that runs it. ulimit counts files in blocks of 512 bytes; dash names
+ * the process limit -p, other shells -u.
  */
-const HULL_SCRIPT = `
-report=$1 lo=$2 rlimits=$3
-shift 3
-fail() { echo "hull: $1" >&"$report"; exit ${HULL_FAILED}; }
-read -r pid _ </proc/self/stat && [ "$report" = 2 ] || echo "init $pid" >&"$report"
-[ "$lo" = no ] || ip link set lo up 2>/dev/null &
-mount -a -T table 2>&"$report" || fail 'the mount table could not be applied whole'
-wait
-cd root && pivot_root . .old 2>&"$report" && umount -l /.old 2>&"$report" || fail 'the new root could not be entered'
-for limit in $rlimits; do
+export const SET_LIMITS = `for limit in $rlimits; do
   value=\${limit#*:}
   case $limit in
     nproc:*) ulimit -u "$value" 2>/dev/null || ulimit -p "$value" ;;
@@ -79,8 +71,28 @@ for limit in $rlimits; do
     fsize:*) ulimit -f "$((value / 512))" ;;
     core:*) ulimit -c "$((value / 512))" ;;
   esac || fail "the limit $limit could not be set"
-done
-"$@"
+done`
+
+/**
+ * Fixed text, input only as arguments: <report fd> <bring lo up?> <rlimits> command…
+ * It is pid 1 of its pid namespace and stays there: it reaps orphans, and its end ends everything inside. What a
+ * shell says about a child that was killed is not for the log, so its own stderr is closed at the end.
+ */
+const HULL_SCRIPT = `: lazarus hull
+report=$1 lo=$2 rlimits=$3
+shift 3
+fail() { echo "hull: $1" >&"$report"; exit ${HULL_FAILED}; }
+read -r pid _ </proc/self/stat && [ "$report" = 2 ] || echo "init $pid" >&"$report"
+[ "$lo" = no ] || ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null &
+mount -a -T table 2>&"$report" || fail 'the mount table could not be applied whole'
+wait
+cd root && pivot_root . .old 2>&"$report" && umount -l /.old 2>&"$report" || fail 'the new root could not be entered'
+${SET_LIMITS}
+exec 6>&2 2>/dev/null
+(
+  exec 2>&6 6>&-
+  exec "$@"
+)
 exit $?
 `
 
@@ -114,9 +126,12 @@ export function hullArgv(spec: HullSpec, report_fd = 2): string[] {
   ]
 }
 
+/** What the inside of a hull looks like. */
+export type HullLayout = Pick<HullSpec, 'mounts' | 'symlinks' | 'directories'>
+
 /** The root skeleton: mount points and symlinks, made before because the root is read-only from the start. */
-function layRoot(root: string, mounts: readonly HullMount[], symlinks: HullSpec['symlinks']): void {
-  mkdirSync(`${root}/.old`, { recursive: true, mode: 0o755 })
+function layRoot(root: string, { mounts, symlinks, directories = [] }: HullLayout): void {
+  for (const path of ['/.old', ...directories]) mkdirSync(root + path, { recursive: true, mode: 0o755 })
   const covered: string[] = []
   for (const mount of mounts) {
     // Below an earlier mount the place must exist there already; the host never creates inside a layer.
@@ -137,12 +152,13 @@ function layMountPoint(root: string, mount: HullMount): void {
 }
 
 /** Writes the skeleton and the mount table into the run_dir. Synchronous: some thirty system calls, under a millisecond. */
-export function layHull(spec: Pick<HullSpec, 'run_dir' | 'mounts' | 'symlinks'>): void {
+export function layHull(spec: HullLayout & Pick<HullSpec, 'run_dir'>): void {
   const root = `${spec.run_dir}/root`
-  const host = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'))
+  // What this user cannot reach, nobody inside can: it needs no line, and mount(8) could not write one.
+  const host = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).filter(({ target }) => existsSync(target))
   const table = mountTable(spec.mounts, root, host)
   try {
-    layRoot(root, spec.mounts, spec.symlinks)
+    layRoot(root, spec)
     writeFileSync(`${spec.run_dir}/table`, table, { mode: 0o600 })
   } catch (cause) {
     const error = asLazarusError(cause)

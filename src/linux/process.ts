@@ -6,9 +6,13 @@ export interface ProcessFact {
   readonly state: string
   readonly parent: number
   readonly group: number
+  /** Set from the beginning of its exit: an init is so while it ends the processes of its namespace. */
+  readonly exiting: boolean
   /** Ticks since boot; with the boot id it names a process for ever. */
   readonly start_ticks: string
 }
+
+const PF_EXITING = 0x4
 
 let boot: string | undefined
 
@@ -30,7 +34,14 @@ export function processFact(pid: number): ProcessFact | null {
   const text = readProc(`/proc/${pid}/stat`)
   if (text === null) return null
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return { pid, state: fields[0]!, parent: Number(fields[1]), group: Number(fields[2]), start_ticks: fields[19]! }
+  return {
+    pid,
+    state: fields[0]!,
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    exiting: (Number(fields[6]) & PF_EXITING) !== 0,
+    start_ticks: fields[19]!,
+  }
 }
 
 /** Identity of a process beyond its pid: "<boot id>:<start in ticks>". null when it is gone. */

@@ -51,12 +51,15 @@ export class BpfProgram {
     const distance = (label: Label | null) => (label === null ? 0 : this.#places.get(label)! - index - 1)
     switch (line.op) {
       case 'load':
-        return view.setUint32(at + 4, line.offset, true)
+        view.setUint32(at + 4, line.offset, true)
+        break
       case 'and':
       case 'return':
-        return view.setUint32(at + 4, line.k, true)
+        view.setUint32(at + 4, line.k, true)
+        break
       case 'goto':
-        return view.setUint32(at + 4, distance(line.to), true)
+        view.setUint32(at + 4, distance(line.to), true)
+        break
       default:
         view.setUint8(at + 2, short(distance(line.yes)))
         view.setUint8(at + 3, short(distance(line.no)))

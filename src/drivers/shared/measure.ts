@@ -11,7 +11,7 @@ export interface MeasureContext {
   /** Whether the agent may make user namespaces: tried inside, or asserted by the program that confined it. */
   readonly nested_user_namespaces: boolean
   /** Limits read back from the cgroup of the sandbox; null where there is none. */
-  readonly cgroup: Readonly<Partial<Record<LimitName, number>>> | null
+  readonly cgroup: Limits | null
 }
 
 export type Measured = Omit<EffectiveIsolation, 'degraded'>

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { type Cell, never, STAY, type Trial } from './trial.ts'
@@ -7,9 +8,14 @@ const DIAL =
   'use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]", Timeout => 2) or die "refused: $!"; print <$s>'
 const LOOPBACK = `use IO::Socket::INET; my $l = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die "$!";
 my $c = IO::Socket::INET->new(PeerAddr => "127.0.0.1:" . $l->sockport) or die "$!"; print "lo works\\n"`
+/** An exec shares these two with the agent or has its own of the same kind; never the host's. */
+const OWN_OR_HOST = ['user', 'mnt']
+  .map(
+    (n) => `[ "$(readlink /proc/self/ns/${n})" = "${readlinkSync(`/proc/self/ns/${n}`)}" ] && echo ${n} of the host;`,
+  )
+  .join(' ')
 /** Everything in /proc/self that confines a process. */
-const CONFINEMENT =
-  'grep -E "^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp):" /proc/self/status; for n in user mnt pid ipc uts net cgroup; do readlink /proc/self/ns/$n; done; grep -E "Max (processes|open files|file size|core)" /proc/self/limits'
+const CONFINEMENT = `grep -E "^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp):" /proc/self/status; for n in pid ipc uts net cgroup; do readlink /proc/self/ns/$n; done; ${OWN_OR_HOST} cut -d" " -f5,6 /proc/self/mountinfo; grep -E "Max (processes|open files|file size|core)" /proc/self/limits`
 
 async function hostPort(greeting: string) {
   const server = createServer((socket) => socket.end(greeting)).listen(0, '127.0.0.1')
@@ -42,6 +48,7 @@ export function describeIsolation(trial: Trial): void {
       const agent = await trial.spawn({ command: ['/bin/sh', '-c', `${CONFINEMENT}; exec sleep infinity`] })
       const exec = await agent.run(command)
       expect(exec.stdout.split('\n').length).toBeGreaterThan(16)
+      expect(exec.stdout).not.toContain('of the host')
       await expect.poll(() => agent.log(), { timeout: 5_000 }).toBe(exec.stdout)
     })
 

@@ -1,0 +1,74 @@
+import { readFileSync, rmSync } from 'node:fs'
+import type { Released } from '../../contract/mission.ts'
+import { LazarusError } from '../../kernel/errors.ts'
+import { killCgroup, removeCgroup } from '../../linux/cgroup.ts'
+import { allPids, isAlive, sendSignal } from '../../linux/process.ts'
+import { hullDir, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
+import type { Workshop } from './workshop.ts'
+
+const NOTHING: Released = { processes: 0, containers: 0, mounts: 0 }
+const PATIENCE_MS = 10_000
+
+export const DESTROY_STEPS = ['kill', 'clear'] as const
+
+/**
+ * Ends every process of a sandbox by ending the init of its pid namespace, waits until all are gone, and removes the
+ * records. Every step may be repeated.
+ */
+export async function endSandbox(shop: Workshop, record: SandboxRecord, faults = shop.deps.faults): Promise<Released> {
+  faults?.('kill')
+  const released = alive(record.hull) ? count(record.hull!.pid) : NOTHING
+  if (alive(record.hull)) sendSignal(record.hull!.pid, 'SIGKILL')
+  await ended(shop, record)
+  faults?.('clear')
+  if (record.cgroup !== null) await clearCgroup({ ...record, cgroup: record.cgroup })
+  // Skeleton and mount table are ours alone: nothing in there was ever writable from inside.
+  rmSync(hullDir(record), { recursive: true, force: true })
+  shop.records.remove(keyOf(record.name))
+  return released
+}
+
+const alive = (process: ProcessId | null): boolean => isAlive(process?.pid ?? null, process?.start_time ?? null)
+
+/** Seen through the hull's own /proc, which nobody inside can change. */
+function count(init: number): Released {
+  const mounts = readFileSync(`/proc/${init}/mountinfo`, 'utf8').trim().split('\n').length
+  return { processes: allPids(`/proc/${init}/root/proc`).length, containers: 0, mounts }
+}
+
+/** The shim ends by itself once the hull has; when its logger hangs, its whole group is ended. */
+async function ended(shop: Workshop, record: SandboxRecord): Promise<void> {
+  const { hull, shim } = record
+  const began = shop.deps.clock.monotonic()
+  // Without a known hull the group is all there is to wait for; its number is taken while a member lives.
+  const group = hull === null && alive(shim)
+  if (group) sendSignal(-shim!.pid, 'SIGKILL')
+  for (
+    let wait = 1;
+    alive(hull) || alive(shim) || (group && sendSignal(-shim!.pid, 0));
+    wait = Math.min(wait * 2, 50)
+  ) {
+    const waited = shop.deps.clock.monotonic() - began
+    if (waited > PATIENCE_MS / 2 && alive(shim)) sendSignal(-shim!.pid, 'SIGKILL')
+    if (waited > PATIENCE_MS) throw stuck(record)
+    await new Promise((go) => setTimeout(go, wait))
+  }
+}
+
+const stuck = (record: SandboxRecord): LazarusError =>
+  new LazarusError(
+    'runtime_failed',
+    `Processes of sandbox ${keyOf(record.name)} did not end within ${PATIENCE_MS} ms.`,
+    {
+      remedy: 'Something holds them in the kernel (a hung file system?); look with ps, then destroy again.',
+      details: { hull: record.hull?.pid, shim: record.shim?.pid },
+    },
+  )
+
+async function clearCgroup(record: SandboxRecord & { cgroup: string }): Promise<void> {
+  for (let tries = 0; !removeCgroup(record.cgroup); tries += 1) {
+    if (tries > PATIENCE_MS / 50) throw stuck(record)
+    killCgroup(record.cgroup)
+    await new Promise((go) => setTimeout(go, Math.min(50, tries)))
+  }
+}

@@ -1,0 +1,159 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
+import { LazarusError } from '../../kernel/errors.ts'
+import { rlimitWords, SYSTEM_PATH } from '../../linux/hull.ts'
+import type { Pipe } from '../../linux/pipes.ts'
+import { isAlive, processFact } from '../../linux/process.ts'
+import { type Chunks, type Exit, exitOf } from '../../linux/run.ts'
+import { signalName, signalNumber } from '../../linux/signals.ts'
+import type { ExecOutcome, ExecSpec, OnOutput, SandboxSpec } from '../../ports/cell-driver.ts'
+import { Gate } from './gate.ts'
+import { killExecTree } from './kill-tree.ts'
+import { Output } from './output.ts'
+import type { ProcessId } from './records.ts'
+import { enterArgv, inCgroupArgv, packEnvironment, seatArgv } from './scripts.ts'
+import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
+
+export interface ExecPlace {
+  readonly spec: SandboxSpec
+  readonly hull: ProcessId
+  readonly cgroup: string | null
+  /** Told the pid of the process that leads the exec on the host, while it runs. */
+  readonly leaders: Set<number>
+}
+
+export const EXEC_STEPS = ['enter'] as const
+
+/** Joins the namespaces of the hull; there the same inner step as the seat's own. */
+export function execArgv(shop: Workshop, place: ExecPlace, exec: ExecSpec): string[] {
+  const { policy } = place.spec
+  const seat = seatArgv('tell', exec.cwd, Object.keys(exec.environment).length, exec.command)
+  const network = policy.network === 'host' ? [] : ['--net']
+  return inCgroupArgv(place.cgroup, [
+    'nsenter',
+    '--target',
+    String(place.hull.pid),
+    '--user',
+    '--preserve-credentials',
+    '--mount',
+    '--pid',
+    '--ipc',
+    '--uts',
+    '--cgroup',
+    ...network,
+    '--',
+    ...enterArgv(rlimitWords(rlimitsFor(policy.limits)), shop.inner.argv(policy, seat)),
+  ])
+}
+
+export async function execInSandbox(
+  shop: Workshop,
+  place: ExecPlace,
+  exec: ExecSpec,
+  onOutput: OnOutput,
+  abort: AbortSignal,
+): Promise<ExecOutcome> {
+  shop.deps.faults?.('enter')
+  const started = await startExec(shop, place, exec)
+  const { child, gate } = started
+  const kill = () => void killExecTree(child.pid!, place.hull.pid)
+  const outputs = [
+    new Output(started.stdout, (data) => onOutput('stdout', data), kill),
+    new Output(started.stderr, (data) => onOutput('stderr', data), kill),
+  ]
+  void feedPipe(started.stdin, exec.stdin)
+  place.leaders.add(child.pid!)
+  abort.addEventListener('abort', kill, { once: true })
+  if (abort.aborted) kill()
+  try {
+    const exit = await started.exit
+    await Promise.all(outputs.map((output) => output.drained()))
+    return outcomeOf(exit, gate, place, abort)
+  } finally {
+    abort.removeEventListener('abort', kill)
+    place.leaders.delete(child.pid!)
+    started.stdin?.destroy()
+    gate.close()
+  }
+}
+
+function outcomeOf(exit: Exit, gate: Gate, place: ExecPlace, abort: AbortSignal): ExecOutcome {
+  const { pid, start_time } = place.hull
+  if (!isAlive(pid, start_time) || processFact(pid)?.exiting) return { exit_code: null, signal: null }
+  if (abort.aborted && exit.code === null) return { exit_code: 137, signal: 'SIGKILL' }
+  const { ready, message } = gate.report
+  if (!ready && !abort.aborted) {
+    throw new LazarusError(
+      'runtime_failed',
+      `The command could not be started in the sandbox: ${message || `exit code ${exit.code ?? exit.signal}`}`,
+      {
+        remedy: 'When the seat has used up its processes, end some of them or raise limits.pids.',
+      },
+    )
+  }
+  const exit_code = exit.code ?? 128 + signalNumber(exit.signal!)
+  return { exit_code, signal: signalName(exit_code) }
+}
+
+interface StartedExec {
+  readonly child: ChildProcess
+  readonly exit: Promise<Exit>
+  readonly gate: Gate
+  readonly stdout: number
+  readonly stderr: number
+  readonly stdin: Writable | null
+}
+
+/** Detached: the exec has a session of its own, out of reach of the terminal that the pit may sit on. */
+async function startExec(shop: Workshop, place: ExecPlace, exec: ExecSpec): Promise<StartedExec> {
+  const { pipes } = shop
+  const [stdout, stderr] = [await pipes.take('read'), await pipes.take('read')]
+  const stdin = exec.stdin === null ? null : await pipes.take('write')
+  const filter = seccompFile(shop, place.spec.policy)
+  const filterFd = filter === null ? null : openSync(filter, 'r')
+  const [file, ...args] = execArgv(shop, place, exec)
+  try {
+    const child = spawn(file!, args, {
+      env: { PATH: SYSTEM_PATH, ...packEnvironment(exec.environment) },
+      detached: true,
+      stdio: [stdin?.read ?? 'ignore', stdout.write, stderr.write, 'pipe', filterFd ?? 'ignore'],
+    })
+    const exit = exitOf(child, file!)
+    if (child.pid === undefined) await exit
+    return {
+      child,
+      exit,
+      gate: new Gate(child),
+      stdout: stdout.read,
+      stderr: stderr.read,
+      stdin: stdin && writer(stdin),
+    }
+  } catch (error) {
+    for (const fd of [stdout.read, stderr.read, stdin?.write]) if (fd !== undefined) closeSync(fd)
+    throw error
+  } finally {
+    for (const fd of [stdout.write, stderr.write, stdin?.read, filterFd])
+      if (fd !== undefined && fd !== null) closeSync(fd)
+  }
+}
+
+const writer = (pipe: Pipe): Writable => new Socket({ fd: pipe.write, readable: false, writable: true })
+
+/** A command that does not read its input is no error. */
+async function feedPipe(stdin: Writable | null, chunks: Chunks): Promise<void> {
+  if (stdin === null) return
+  stdin.on('error', () => stdin.destroy())
+  const closed = new Promise<void>((done) => stdin.once('close', done))
+  const pieces = chunks instanceof Uint8Array ? [chunks] : (chunks ?? [])
+  try {
+    for await (const piece of pieces) {
+      if (stdin.destroyed) return
+      if (!stdin.write(piece)) await Promise.race([new Promise<void>((go) => stdin.once('drain', go)), closed])
+    }
+    stdin.end()
+  } catch {
+    stdin.destroy()
+  }
+}

@@ -1,0 +1,183 @@
+import type { LevelReport } from '../../contract/host.ts'
+import type { IsolationLevel } from '../../contract/ids.ts'
+import type { Released } from '../../contract/mission.ts'
+import type { ExitFact, SandboxHandle } from '../../contract/seat.ts'
+import { asLazarusError, LazarusError } from '../../kernel/errors.ts'
+import { freezeCgroup } from '../../linux/cgroup.ts'
+import { SYSTEM_PATH } from '../../linux/hull.ts'
+import { isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
+import { run } from '../../linux/run.ts'
+import type {
+  Adoption,
+  CellDriver,
+  DriverCapabilities,
+  ExecOutcome,
+  ExecSpec,
+  ExitNotice,
+  OnOutput,
+  Sandbox,
+  SandboxSpec,
+} from '../../ports/cell-driver.ts'
+import { endSandbox } from './end.ts'
+import { execInSandbox } from './exec.ts'
+import { ExitWatch, factOf, goneFact } from './exit-watch.ts'
+import { KeyedQueue } from './keyed-queue.ts'
+import { PROBE_MISSION, probeLevel } from './probe.ts'
+import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
+import { judged, measureAgent, startSandbox } from './start.ts'
+import { type HullDriverDeps, type Inner, openWorkshop, type Workshop } from './workshop.ts'
+
+const RECORD_WITHIN_MS = 2_000
+
+/** Levels 1 and 2: a shim that outlives the pit, a hull, and inside it the inner step that tells the levels apart. */
+export class HullDriver implements CellDriver {
+  readonly level: IsolationLevel
+  readonly capabilities: DriverCapabilities = { freeze: true, log_format: 'raw' }
+  readonly #shop: Workshop
+  readonly #watch: ExitWatch
+  readonly #queue = new KeyedQueue()
+  readonly #leaders = new Map<string, Set<number>>()
+
+  constructor(inner: Inner, deps: HullDriverDeps) {
+    this.level = inner.level
+    this.#shop = openWorkshop(inner, deps)
+    this.#watch = new ExitWatch({ records: this.#shop.records, clock: deps.clock, log: deps.log })
+  }
+
+  probe(abort: AbortSignal): Promise<LevelReport> {
+    return this.#queue.run('probe', () => probeLevel(this, this.#shop, abort))
+  }
+
+  spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
+    return this.#queue.run(keyOf(spec.name), () => this.#spawn(spec, abort))
+  }
+
+  async #spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
+    abort.throwIfAborted()
+    requireNetwork(spec)
+    const earlier = this.#shop.records.read(keyOf(spec.name))
+    if (earlier?.agent_pid && lives(earlier.hull)) {
+      const effective = judged(spec, measureAgent(spec, earlier))
+      this.#watch.add(earlier)
+      return { handle: handleOf(earlier), effective }
+    }
+    if (earlier) await endSandbox(this.#shop, earlier, undefined)
+    return await this.#start(spec, abort)
+  }
+
+  async #start(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
+    const key = keyOf(spec.name)
+    try {
+      const sandbox = await startSandbox(this.#shop, spec, abort)
+      this.#watch.add(this.#shop.records.read(key)!)
+      return sandbox
+    } catch (error) {
+      const record = this.#shop.records.read(key)
+      if (record) await endSandbox(this.#shop, record, () => {})
+      throw abort.aborted && error === abort.reason ? error : asLazarusError(error)
+    }
+  }
+
+  async exec(
+    sandbox: { readonly handle: SandboxHandle; readonly spec: SandboxSpec },
+    exec: ExecSpec,
+    onOutput: OnOutput,
+    abort: AbortSignal,
+  ): Promise<ExecOutcome> {
+    const record = this.#record(sandbox.handle)
+    if (!record?.hull || !lives(record.hull)) return { exit_code: null, signal: null }
+    const key = keyOf(record.name)
+    const leaders = this.#leaders.get(key) ?? new Set()
+    this.#leaders.set(key, leaders)
+    try {
+      const place = { spec: sandbox.spec, hull: record.hull, cgroup: record.cgroup, leaders }
+      return await execInSandbox(this.#shop, place, exec, onOutput, abort)
+    } catch (error) {
+      throw asLazarusError(error)
+    }
+  }
+
+  async signal(handle: SandboxHandle, signal: NodeJS.Signals | 'freeze' | 'thaw'): Promise<void> {
+    const record = this.#record(handle)
+    if (!record?.hull || !lives(record.hull)) return
+    if (signal === 'freeze' || signal === 'thaw') return this.#freeze(record, record.hull, signal === 'freeze')
+    const agent = record.agent_pid
+    // In the pid namespace of a living hull this pid can be nobody but the agent: that dies with it.
+    if (agent !== null && namespaceOf(agent, 'pid') === namespaceOf(record.hull.pid, 'pid')) sendSignal(agent, signal)
+  }
+
+  /** kill -1 inside the pid namespace reaches every process at once, but the hull's init and the sender. */
+  async #freeze(record: SandboxRecord, hull: ProcessId, frozen: boolean): Promise<void> {
+    if (record.cgroup !== null) return freezeCgroup(record.cgroup, frozen)
+    const kill = ['/bin/sh', '-c', 'kill "$1" -1', 'lazarus-freeze', frozen ? '-STOP' : '-CONT']
+    const enter = ['--target', String(hull.pid), '--user', '--preserve-credentials', '--pid', '--', ...kill]
+    const done = await run('nsenter', enter, { environment: { PATH: SYSTEM_PATH } })
+    if (done.exit_code !== 0 && lives(hull))
+      throw new LazarusError('runtime_failed', `The sandbox could not be frozen: ${done.stderr}`)
+    // nsenter stops along with the command that it waits for, and nobody inside can wake it.
+    if (!frozen) for (const pid of this.#leaders.get(keyOf(record.name)) ?? []) sendSignal(-pid, 'SIGCONT')
+  }
+
+  async list(): Promise<readonly SandboxHandle[]> {
+    return this.#shop.records
+      .list()
+      .filter(({ name }) => name.mission_id !== PROBE_MISSION)
+      .map(handleOf)
+  }
+
+  async adopt(handle: SandboxHandle): Promise<Adoption> {
+    const record = this.#record(handle)
+    if (!record) return { state: 'gone' }
+    if (lives(record.hull) && record.agent_pid !== null) {
+      this.#watch.add(record)
+      return { state: 'running', handle: handleOf(record) }
+    }
+    return { state: 'exited', exit: await this.#exitOf(record) }
+  }
+
+  /** A shim that lives still writes the record within moments. */
+  async #exitOf(record: SandboxRecord): Promise<ExitFact> {
+    const { clock } = this.#shop.deps
+    const until = clock.monotonic() + RECORD_WITHIN_MS
+    for (;;) {
+      const exit = this.#shop.records.readExit(keyOf(record.name))
+      if (exit) return factOf(record, exit, clock, 'recovery')
+      if (!lives(record.shim) || clock.monotonic() > until) return goneFact(record, clock, 'recovery')
+      await new Promise((go) => setTimeout(go, 2))
+    }
+  }
+
+  destroy(handle: SandboxHandle): Promise<Released> {
+    const key = keyOf(handle)
+    return this.#queue.run(key, async () => {
+      this.#watch.remove(key)
+      const record = this.#record(handle)
+      if (!record) return { processes: 0, containers: 0, mounts: 0 }
+      try {
+        const released = await endSandbox(this.#shop, record)
+        this.#leaders.delete(key)
+        return released
+      } catch (error) {
+        throw asLazarusError(error)
+      }
+    })
+  }
+
+  exits(listener: (notice: ExitNotice) => void): Disposable {
+    return this.#watch.listen(listener)
+  }
+
+  /** The record decides, not the handle: what the caller kept may be older. */
+  #record(handle: SandboxHandle): SandboxRecord | null {
+    return this.#shop.records.read(keyOf(handle))
+  }
+}
+
+const lives = (process: ProcessId | null): boolean => isAlive(process?.pid ?? null, process?.start_time ?? null)
+
+function requireNetwork(spec: SandboxSpec): void {
+  if (spec.policy.network !== 'allowlist') return
+  throw new LazarusError('isolation_unavailable', 'The network mode "allowlist" does not exist yet.', {
+    remedy: 'Use "none", or "host" when the agent may reach everything that the host reaches.',
+  })
+}

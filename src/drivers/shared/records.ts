@@ -1,0 +1,104 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { IsolationLevel, SandboxName } from '../../contract/ids.ts'
+import type { SandboxHandle } from '../../contract/seat.ts'
+
+/** A process by pid and start time; the pid alone proves nothing. */
+export interface ProcessId {
+  readonly pid: number
+  readonly start_time: string
+}
+
+/** What a driver must know of a sandbox after a restart. Without secrets. */
+export interface SandboxRecord {
+  readonly level: IsolationLevel
+  readonly name: SandboxName
+  readonly run_dir: string
+  readonly cgroup: string | null
+  readonly shim: ProcessId | null
+  /** Init of the hull: its end is the end of every process inside. */
+  readonly hull: ProcessId | null
+  readonly agent_pid: number | null
+}
+
+export interface ExitRecord {
+  readonly code: number
+  readonly boot_id: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+export const keyOf = (name: SandboxName): string => `${name.mission_id}.${name.agent_id}.${name.generation}`
+
+/** The hull's own directory: a run_dir may be given to several generations. */
+export const hullDir = (record: Pick<SandboxRecord, 'name' | 'run_dir'>): string =>
+  join(record.run_dir, `generation-${record.name.generation}`)
+
+export const handleOf = (record: SandboxRecord): SandboxHandle => ({
+  level: record.level,
+  mission_id: record.name.mission_id,
+  agent_id: record.name.agent_id,
+  generation: record.name.generation,
+  pid: record.hull?.pid ?? null,
+  start_time: record.hull?.start_time ?? null,
+  agent_pid: record.agent_pid,
+  container_id: null,
+  run_dir: record.run_dir,
+})
+
+/** The records of one driver and one state directory: `sandboxes/<key>.json` and, left by the shim, `exits/<key>`. */
+export class Records {
+  readonly #sandboxes: string
+  readonly exits: string
+
+  constructor(root: string) {
+    this.#sandboxes = join(root, 'sandboxes')
+    this.exits = join(root, 'exits')
+    for (const path of [this.#sandboxes, this.exits]) mkdirSync(path, { recursive: true, mode: 0o700 })
+  }
+
+  #path(key: string): string {
+    return join(this.#sandboxes, `${key}.json`)
+  }
+
+  exitPath(key: string): string {
+    return join(this.exits, key)
+  }
+
+  /** Not synced to the disk: after a crash of the host there is no sandbox to find. */
+  write(record: SandboxRecord): void {
+    const path = this.#path(keyOf(record.name))
+    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 })
+    renameSync(`${path}.new`, path)
+  }
+
+  read(key: string): SandboxRecord | null {
+    try {
+      return JSON.parse(readFileSync(this.#path(key), 'utf8')) as SandboxRecord
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+      throw error
+    }
+  }
+
+  list(): SandboxRecord[] {
+    const names = readdirSync(this.#sandboxes).filter((name) => name.endsWith('.json'))
+    return names.flatMap((name) => this.read(name.slice(0, -'.json'.length)) ?? [])
+  }
+
+  /** null while there is none or it is not whole. */
+  readExit(key: string): ExitRecord | null {
+    try {
+      const path = this.exitPath(key)
+      const match = /^(\d+) (\S+)\n$/.exec(readFileSync(path, 'utf8'))
+      return match && { code: Number(match[1]), boot_id: match[2]!, at: statSync(path).mtimeMs }
+    } catch {
+      return null
+    }
+  }
+
+  remove(key: string): void {
+    rmSync(this.exitPath(key), { force: true })
+    rmSync(this.#path(key), { force: true })
+  }
+}

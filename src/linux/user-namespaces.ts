@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs'
+import type { Check } from '../contract/host.ts'
+
+interface Switch {
+  readonly file: string
+  /** Whether this value keeps ordinary users from making user namespaces. */
+  readonly forbids: (value: string) => boolean
+  readonly remedy: string
+}
+
+const SWITCHES: readonly Switch[] = [
+  {
+    file: 'user/max_user_namespaces',
+    forbids: (value) => value === '0',
+    remedy: 'sudo sysctl -w user.max_user_namespaces=65536',
+  },
+  {
+    file: 'kernel/unprivileged_userns_clone',
+    forbids: (value) => value === '0',
+    remedy: 'sudo sysctl -w kernel.unprivileged_userns_clone=1',
+  },
+  {
+    file: 'kernel/apparmor_restrict_unprivileged_userns',
+    forbids: (value) => value !== '0',
+    remedy:
+      'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (and in /etc/sysctl.d to keep it), or give unshare and bwrap AppArmor profiles that allow userns',
+  },
+]
+
+const readSysctl = (file: string): string | null => {
+  try {
+    return readFileSync(`/proc/sys/${file}`, 'utf8').trim()
+  } catch {
+    return null
+  }
+}
+
+/** The switches of this kernel that stand against unprivileged user namespaces; empty is best. */
+export function userNamespaceChecks(read: (file: string) => string | null = readSysctl): Check[] {
+  return SWITCHES.flatMap(({ file, forbids, remedy }) => {
+    const value = read(file)
+    if (value === null || !forbids(value)) return []
+    const name = file.replace('/', '.')
+    return [{ name, ok: false, message: `${name} is ${value}`, remedy, promise: null }]
+  })
+}
