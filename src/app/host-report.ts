@@ -4,30 +4,34 @@ import { isoTime } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Adapters } from './adapters.ts'
 
-/** Probes each level once, at start or when asked again; those who need a level wait for its probe. */
+/** Probes each level once, when it is first needed or asked for again; those who need a level wait for its probe. */
 export class HostProbe {
   readonly #adapters: Adapters
-  #reports = new Map<IsolationLevel, Promise<LevelReport>>()
-  #probedAt = 0
+  readonly #reports = new Map<IsolationLevel, Promise<LevelReport>>()
   readonly #abort = new AbortController()
+  #probedAt: number
 
   constructor(adapters: Adapters) {
     this.#adapters = adapters
-  }
-
-  start(): void {
-    this.#probedAt = this.#adapters.clock.now()
-    this.#reports = new Map([...this.#adapters.drivers].map(([level, driver]) => [level, driver.probe(this.#abort.signal)]))
+    this.#probedAt = adapters.clock.now()
   }
 
   async level(level: IsolationLevel): Promise<LevelReport | null> {
-    return (await this.#reports.get(level)) ?? null
+    const driver = this.#adapters.drivers.get(level)
+    if (!driver) return null
+    const report = this.#reports.get(level) ?? driver.probe(this.#abort.signal)
+    this.#reports.set(level, report)
+    return report
   }
 
   async report(refresh: boolean): Promise<HostReport> {
-    if (refresh || this.#reports.size === 0) this.start()
-    const [facts, ...levels] = await Promise.all([this.#adapters.hostFacts(), ...this.#reports.values()])
-    return { ...facts, probed_at: isoTime(this.#probedAt), levels }
+    if (refresh) {
+      this.#reports.clear()
+      this.#probedAt = this.#adapters.clock.now()
+    }
+    const levels = Promise.all([...this.#adapters.drivers.keys()].map((level) => this.level(level)))
+    const facts = await this.#adapters.hostFacts()
+    return { ...facts, probed_at: isoTime(this.#probedAt), levels: (await levels).filter((report) => report !== null) }
   }
 
   close(): void {

@@ -22,7 +22,7 @@ import { watchExits } from './watch-exits.ts'
 
 /** The pit: adopts what an earlier one left, then serves the use cases. */
 export interface Pit extends Application, AsyncDisposable {
-  /** Resolves when recovery is done and every level was probed. */
+  /** Probes every level now, instead of each when it is first needed; resolves when recovery is done too. */
   ready(): Promise<void>
 }
 
@@ -35,7 +35,6 @@ export function createPit(adapters: Adapters): Pit {
   book.load()
   const exits = watchExits(ctx)
   const heartbeats = new Heartbeats(ctx)
-  probe.start()
   const recovered = recover(ctx)
   return {
     ...application(ctx, identities),

@@ -40,6 +40,7 @@ export function createDrivers(
     faults,
     cellTag: () => readCellTag(join(settings.packageDir, 'images', 'cell', 'tag')),
     policiesDir,
+    policy: policies.get('level_3')!,
   })
   const drivers = [createUnshareDriver(hull('level_1')), createBwrapDriver(hull('level_2')), podman]
   return { byLevel: new Map(drivers.map((driver) => [driver.level, driver])), close: async () => podman.close() }

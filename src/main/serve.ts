@@ -33,6 +33,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     await writeAtomic(join(settings.stateDir, 'pit.json'), JSON.stringify({ pid: options.pid, ...pit.listening }), { durable: false })
     log.info({ ...pit.listening }, 'the pit listens')
     options.onListening?.(pit)
+    pit.pit.ready().catch((error) => log.warn({ err: error }, 'the host could not be probed whole'))
     await stopped(options.stop)
     log.info({}, 'the pit stops; agents go on')
   } finally {
