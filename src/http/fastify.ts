@@ -1,14 +1,11 @@
-import type { OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import rateLimit from '@fastify/rate-limit'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify as makeFastify } from 'fastify'
-import type { RouteId } from '../contract/api.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { allowedMethods } from './allowed-methods.ts'
 import { refuseUnreadable } from './client-error.ts'
 import type { Connections } from './connections.ts'
 import { DOCS_PREFIX, registerDocs } from './docs-page.ts'
-import { errorReply, visibleError } from './error-reply.ts'
 import type { Handlers } from './handler.ts'
 import { callerKey, type Door, identify } from './identity.ts'
 import { createMetrics } from './metrics.ts'
@@ -27,6 +24,7 @@ import { metaHandlers } from './routes/meta.ts'
 import { missionHandlers } from './routes/missions.ts'
 import { seatHandlers } from './routes/seats.ts'
 import { refuseForeignPages } from './same-origin.ts'
+import { HYGIENE, sendError, sendRaw } from './send-error.ts'
 
 export interface FastifyDeps extends ServerDeps {
   readonly limits: HttpLimits
@@ -69,7 +67,7 @@ export async function createFastify(deps: FastifyDeps): Promise<FastifyInstance>
     handlers: { ...HANDLERS, ...metaHandlers({ document, metrics: () => metrics.text() }) },
     limiter: limiter(fastify, deps.limits),
     calls: deps.calls,
-    sendRaw: (request, reply, error) => sendRaw(deps, request, reply, error),
+    sendRaw: (request, reply, error) => sendRaw(deps, error, request, reply),
   })
   await fastify.ready()
   return fastify
@@ -84,9 +82,8 @@ const HANDLERS = {
   ...homeHandlers,
   ...hostHandlers,
   ...cellHandlers,
-} satisfies Omit<Handlers, 'healthz' | 'metrics' | 'openapi'> & Partial<Record<RouteId, unknown>>
+} satisfies Omit<Handlers, 'healthz' | 'metrics' | 'openapi'>
 
-const HYGIENE = { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' }
 const NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 /** Before anything else: headers that every answer has, the page check, and who is asking. */
@@ -119,35 +116,4 @@ function refuseUnknown(request: FastifyRequest): never {
   const allow = allowedMethods(path)
   if (allow.length === 0) throw new LazarusError('not_found', `There is no ${request.method} ${path}`)
   throw new LazarusError('method_not_allowed', `${path} does not take ${request.method}`, { details: { allow } })
-}
-
-function sendError(deps: FastifyDeps, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  const { status, headers, body } = replyTo(deps, error, request)
-  reply
-    .code(status)
-    .headers({ ...HYGIENE, 'x-request-id': request.id, ...headers })
-    .type('application/json; charset=utf-8')
-    .send(body)
-}
-
-function sendRaw(deps: FastifyDeps, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
-  if (reply.raw.destroyed) return
-  const { status, headers, body } = replyTo(deps, error, request)
-  const type = { 'content-type': 'application/json; charset=utf-8' }
-  if (!reply.raw.headersSent)
-    reply.raw.writeHead(status, { ...(reply.getHeaders() as OutgoingHttpHeaders), ...headers, ...type })
-  reply.raw.end(JSON.stringify(body))
-}
-
-/** What failed because the server closes says so; what nobody expected goes to the log whole. */
-function replyTo(deps: FastifyDeps, error: unknown, request: FastifyRequest) {
-  const aborted = error instanceof Error && error.name === 'AbortError'
-  const visible = visibleError(aborted && deps.calls.reason ? deps.calls.reason : error)
-  if (visible.code === 'internal' && !request.raw.socket.destroyed) {
-    deps.log.error(
-      { request_id: request.id, method: request.method, route: request.routeOptions.url, err: error },
-      'unexpected error',
-    )
-  }
-  return errorReply(visible, request.id)
 }
