@@ -82,8 +82,8 @@ export class PodmanClient {
 
   /** The compatible list has no pids: one libpod call instead of an inspect for each. */
   list(label: string): Promise<ContainerSummary[]> {
-    const filters = encodeURIComponent(JSON.stringify({ label: [label] }))
-    return bounded(this.#libpod(`containers/json?all=true&filters=${filters}`))
+    const filters = JSON.stringify({ label: [label] })
+    return bounded(this.#libpod('containers/json?', { all: true, filters }))
   }
 
   exists(id: string): Promise<boolean> {
@@ -128,9 +128,15 @@ export class PodmanClient {
     this.#agent.destroy()
   }
 
-  #libpod<T>(path: string): Promise<T> {
+  /** docker-modem cuts the last character of a path that holds a "?": it must be the last, and the query separate. */
+  #libpod<T>(path: string, query: Readonly<Record<string, unknown>> = {}): Promise<T> {
     return new Promise((resolve, reject) => {
-      const request = { path: `/v4.0.0/libpod/${path}`, method: 'GET', statusCodes: { 200: true, 204: true } }
+      const request = {
+        path: `/v4.0.0/libpod/${path}`,
+        method: 'GET',
+        options: query,
+        statusCodes: { 200: true, 204: true },
+      }
       this.docker.modem.dial(request, (error: unknown, answer: unknown) =>
         error ? reject(error) : resolve(answer as T),
       )

@@ -1,17 +1,20 @@
 import type { ContainerInspectInfo } from 'dockerode'
 import type { SandboxName } from '../../contract/ids.ts'
 import type { Released } from '../../contract/mission.ts'
+import type { Policy } from '../../contract/policy.ts'
 import type { ExitFact, SandboxHandle } from '../../contract/seat.ts'
 import { type Clock, isoTime } from '../../kernel/clock.ts'
 import type { Log } from '../../kernel/log.ts'
 import { bootId, bootOf } from '../../linux/process.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
+import { PROBE_MISSION } from '../shared/probe.ts'
 import { agentOf, monitorOf } from './cell-processes.ts'
 import { type CgroupFacts, cgroupFacts } from './cgroups.ts'
 import { PodmanClient, type PodmanInfo } from './client.ts'
 import { containerName, containerSpec, LABELS } from './container-spec.ts'
 import { endContainer } from './end.ts'
 import { isConflict, isGone, translate } from './errors.ts'
+import { ExecTidier } from './exec-tidier.ts'
 import { type Record as ExitRecord, ExitWatch, exitFact } from './exits.ts'
 import { createImages, type Image, type ImageResolver } from './images.ts'
 import { clearRecord, writeRecord } from './record.ts'
@@ -36,6 +39,8 @@ export interface PodmanDeps {
   readonly cellTag: () => Promise<string>
   /** Where policies and their seccomp profiles lie. */
   readonly policiesDir: string
+  /** The policy of the level, which the probe tries out. */
+  readonly policy: Policy
   /** Called before each step; throws in tests. */
   readonly faults?: (step: string) => void
 }
@@ -66,6 +71,7 @@ export interface Runtime {
 /** The containers of one state directory: their beginning, their record, their end. */
 export class Containers {
   readonly exits: ExitWatch
+  readonly tidier = new ExecTidier()
   readonly #deps: PodmanDeps
   readonly #step: (name: string) => void
   readonly #environments = new Map<string, readonly string[]>()
@@ -177,6 +183,7 @@ export class Containers {
       const found = await this.find(handle)
       const id = found?.Id ?? handle.container_id ?? ''
       this.exits.remove(id)
+      this.tidier.forget(id)
       const released = await endContainer(client, found ?? { Id: id, State: { Pid: 0 } }, this.#step)
       this.#environments.delete(id)
       await clearRecord(handle.run_dir)
@@ -195,7 +202,7 @@ export class Containers {
     return found.flatMap(({ Id, Pid, Labels }) => {
       const name = nameOf(Labels ?? {})
       const running = runningOf(Id, Pid)
-      return name
+      return name && name.mission_id !== PROBE_MISSION
         ? [this.handleOf(name, Labels![LABELS.runDir] ?? '', running ?? { id: Id, pid: null, start_time: null })]
         : []
     })
@@ -267,12 +274,12 @@ export class Containers {
     return recordIn(await client.inspect(id))
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.exits.close()
-    void this.#runtime?.then(({ client, service }) => {
-      client.close()
-      service.close()
-    })
+    this.tidier.close()
+    const runtime = await this.#runtime?.catch(() => null)
+    runtime?.client.close()
+    runtime?.service.close()
   }
 }
 

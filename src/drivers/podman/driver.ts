@@ -15,7 +15,7 @@ export type { PodmanDeps }
 /** Level 3: rootless containers through Podman's Docker-compatible API. */
 export interface PodmanDriver extends CellDriver {
   /** Stops watching and ends the API service when it is ours; containers go on. */
-  close(): void
+  close(): Promise<void>
 }
 
 export function createPodmanDriver(deps: PodmanDeps): PodmanDriver {
@@ -57,7 +57,9 @@ async function exec_(
     environment: await containers.environmentOf(handle.container_id),
     limits: { limits: spec.policy.limits, memory_by_cgroup: runtime.cgroups.controllers.includes('memory') },
   }
-  return await runExec(runtime.client, target, exec, onOutput, abort, step)
+  return await containers.tidier.around(target.container, () =>
+    runExec(runtime.client, target, exec, onOutput, abort, step),
+  )
 }
 
 async function signal_(

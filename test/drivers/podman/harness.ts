@@ -28,7 +28,8 @@ export async function podmanDeps(change: Partial<PodmanDeps> = {}): Promise<Podm
     root,
     stateKey: randomUUID().replaceAll('-', ''),
     socket: null,
-    runtimeDir: XDG_RUNTIME_DIR!,
+    runtimeDir: await mkdtemp(join(XDG_RUNTIME_DIR!, 'lptest-')),
+    policy: await levelPolicy(),
     environment: { PATH: PATH!, HOME: HOME!, XDG_RUNTIME_DIR: XDG_RUNTIME_DIR! },
     clock,
     log: silentLog,
@@ -43,12 +44,12 @@ export interface PodmanHarness extends DriverHarness {
   readonly driver: PodmanDriver
 }
 
-export async function openHarness(policy?: Policy): Promise<PodmanHarness> {
+export async function openHarness(policy?: Policy, change: Partial<PodmanDeps> = {}): Promise<PodmanHarness> {
   let failing: string | null = null
   const faults = (step: string) => {
     if (step === failing) throw Object.assign(new Error(`injected into ${step}`), { code: 'EFAULT' })
   }
-  const deps = await podmanDeps({ faults })
+  const deps = await podmanDeps({ faults, ...change })
   const specs = await makeSpecs(deps.root, policy ?? (await levelPolicy()))
   let driver = createPodmanDriver(deps)
   return {
@@ -67,7 +68,8 @@ export async function openHarness(policy?: Policy): Promise<PodmanHarness> {
     },
     leftovers: () => leftovers(deps, driver),
     async [Symbol.asyncDispose]() {
-      driver.close()
+      await driver.close()
+      await rm(deps.runtimeDir, { recursive: true, force: true })
       await specs[Symbol.asyncDispose]()
       await rm(deps.root, { recursive: true, force: true })
     },
@@ -78,7 +80,8 @@ async function leftovers(deps: PodmanDeps, driver: PodmanDriver): Promise<string
   const containers = (await driver.list()).map((handle) => `container ${handle.container_id}`)
   const processes = execFileSync('ps', ['-eo', 'pid,args', '-ww'], { encoding: 'utf8', maxBuffer: 64 * 1024 ** 2 })
     .split('\n')
-    .filter((line) => line.includes(deps.root) || line.includes('sleep 471'))
+    .filter((line) => line.includes(deps.root))
+    .map((line) => line.slice(0, 120))
   const seats = (await readdir(deps.root)).filter((name) => /^[0-9a-f-]{36}$/.test(name))
   const records = await Promise.all(
     seats.map(async (seat) => (await readdir(join(deps.root, seat, 'run'))).map((file) => `${seat}/run/${file}`)),
