@@ -19,6 +19,8 @@ export interface Passage {
   readonly cover_fifos?: readonly [string, string]
   /** git, and whatever a hostile configuration makes it start, has no capabilities; rm, tar and du keep them. */
   readonly unprivileged: boolean
+  /** Its time grows with the amount of data: whole repositories, archives, removals. */
+  readonly long?: boolean
   readonly abort: AbortSignal
 }
 
@@ -33,6 +35,7 @@ export interface Airlock {
 
 export interface AirlockLimits {
   readonly timeout_ms: number
+  readonly long_timeout_ms: number
   /** Bytes of the scratch tmpfs, where git builds what it sends. */
   readonly scratch_bytes: number
   readonly processes: number
@@ -43,9 +46,10 @@ export interface AirlockLimits {
 
 /** `directory` holds one private directory per passage, for its root skeleton and mount table. */
 export function createAirlock(directory: string, limits: AirlockLimits): Airlock {
-  const slots = new Slots(limits.at_once)
+  const quick = new Slots(limits.at_once)
+  const long = new Slots(limits.at_once)
   return {
-    pass: (passage, streams = {}) => slots.run(() => pass(directory, limits, passage, streams)),
+    pass: (passage, streams = {}) => (passage.long ? long : quick).run(() => pass(directory, limits, passage, streams)),
     sweep: (older_than_ms) => sweep(directory, older_than_ms),
   }
 }
@@ -71,7 +75,7 @@ async function pass(
         command: airlockCommand(passage, limits),
         environment: AIRLOCK_ENVIRONMENT,
       },
-      { ...streams, timeout_ms: limits.timeout_ms, abort: passage.abort },
+      { ...streams, timeout_ms: passage.long ? limits.long_timeout_ms : limits.timeout_ms, abort: passage.abort },
     )
     passage.abort.throwIfAborted()
     if (done.exit_code === HULL_FAILED)

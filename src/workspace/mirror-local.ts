@@ -123,7 +123,7 @@ async function bringObjects(
   abort: AbortSignal,
 ): Promise<void> {
   deps.onProgress(`Copying ${shown}`)
-  const passage = { script: PACK_SOURCE, args: [git_dir], mounts, unprivileged: true, abort }
+  const passage = { script: PACK_SOURCE, args: [git_dir], mounts, unprivileged: true, long: true, abort }
   const stdin = bytes(`${unknown.join('\n')}\n--not\n${known.join('\n')}\n`)
   await using quarantine = await receiveFrom(
     streamOf((on_stdout) =>

@@ -25,6 +25,7 @@ export function makeParts(deps: WorkspaceDeps): Parts {
   const faults = deps.faults ?? (() => {})
   const airlock = createAirlock(join(deps.stateDir, 'airlock'), {
     timeout_ms: limits.airlock_timeout_ms,
+    long_timeout_ms: limits.airlock_long_timeout_ms,
     scratch_bytes: limits.airlock_scratch_bytes,
     processes: limits.airlock_processes,
     memory_bytes: limits.airlock_memory_bytes,

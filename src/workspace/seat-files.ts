@@ -19,7 +19,14 @@ export async function measure(airlock: Airlock, directory: string, names: readon
 
 /** Deletes everything below a directory that agents wrote in; the directory itself stays. */
 export async function empty(airlock: Airlock, directory: string): Promise<void> {
-  const passage = { script: EMPTY_SEAT, args: [], mounts: at(directory, false), unprivileged: false, abort: never }
+  const passage = {
+    script: EMPTY_SEAT,
+    args: [],
+    mounts: at(directory, false),
+    unprivileged: false,
+    long: true,
+    abort: never,
+  }
   const done = await airlock.pass(passage)
   if (done.exit_code === 0) return
   throw new LazarusError('runtime_failed', `${directory} could not be emptied: ${done.stderr.trim().slice(-1000)}`)

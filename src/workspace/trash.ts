@@ -94,6 +94,7 @@ async function writeArchive(
       args: [String(deps.max_entries), ...writtenBy(record.form)],
       mounts,
       unprivileged: false,
+      long: true,
       abort,
     }
     const stream = streamOf((on_stdout) =>

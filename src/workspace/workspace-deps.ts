@@ -9,6 +9,8 @@ export interface WorkspaceLimits {
   readonly trash_bytes: number
   readonly trash_entries: number
   readonly airlock_timeout_ms: number
+  /** For whole repositories, archives and removals. */
+  readonly airlock_long_timeout_ms: number
   readonly airlock_scratch_bytes: number
   readonly airlock_processes: number
   /** Address space of one process. */
@@ -24,6 +26,7 @@ export const DEFAULT_LIMITS: WorkspaceLimits = {
   trash_bytes: 16 * GIB,
   trash_entries: 2_000_000,
   airlock_timeout_ms: 120_000,
+  airlock_long_timeout_ms: 3_600_000,
   airlock_scratch_bytes: GIB,
   airlock_processes: 64,
   airlock_memory_bytes: 4 * GIB,

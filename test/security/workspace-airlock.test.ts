@@ -51,6 +51,7 @@ describe('code of the agent inside the airlock', () => {
     const seat = await bed.seat(makeOrigin(bed.path('origin')))
     const airlock = createAirlock(bed.path('airlock'), {
       timeout_ms: 10_000,
+      long_timeout_ms: 10_000,
       scratch_bytes: 1e6,
       processes: 32,
       memory_bytes: 1e9,

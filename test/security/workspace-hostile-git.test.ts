@@ -1,7 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { hostGit, makeOrigin, never, type TestSeat } from '../workspace/support.ts'
+import { GIT_ENVIRONMENT, hostGit, makeOrigin, never, type TestSeat } from '../workspace/support.ts'
 import { AttackBed, CANARY } from './workspace-support.ts'
 
 let bed: AttackBed
@@ -220,5 +221,34 @@ describe('objects that no honest git makes', () => {
     await seat.sh('head -c 1000000 /dev/urandom > big; git add big; git commit -q -m big')
     await expect(small.workspace.collect(seat.layer, never)).rejects.toMatchObject({ code: 'limit_exceeded' })
     expect(hostGit(seat.trusted, 'count-objects', '-v')).toMatch(/packs: 0/)
+  })
+})
+
+describe('an origin whose trees lead out of the checkout', () => {
+  const plant = (entries: string) => `
+    blob=$(echo planted | git hash-object -w --stdin); link=$(printf '${'$'}HOME_PATH' | git hash-object -w --stdin)
+    raw() { echo $1 | sed 's/../\\\\x&/g'; }
+    inner=$(printf "100644 planted\\0$(raw $blob)" | git hash-object -t tree -w --literally --stdin)
+    tree=$(printf "${entries}" | git hash-object -t tree -w --literally --stdin)
+    git update-ref refs/heads/main $(git commit-tree $tree -m evil)`
+
+  it.each([
+    ['a .git directory', '40000 .git\\0$(raw $inner)'],
+    ['a parent directory', '40000 ..\\0$(raw $inner)'],
+    ['a symlink and a directory of one name', '120000 out\\0$(raw $link)40000 out\\0$(raw $inner)'],
+  ])('plants nothing (%s)', async (_name, entries) => {
+    const origin = makeOrigin(bed.path('origin'))
+    execFileSync('bash', ['-c', plant(entries).replaceAll('$HOME_PATH', bed.home)], {
+      cwd: origin,
+      env: GIT_ENVIRONMENT,
+    })
+    expect(hostGit(origin, 'log', '-1', '--format=%s')).toBe('evil')
+    const homes = bed.homeManifest()
+    await bed.workspace.resolve(origin, null, never).catch((error: unknown) => {
+      expect(error).toMatchObject({ code: 'repository_unavailable' })
+    })
+    expect(bed.homeManifest()).toBe(homes)
+    const planted = execFileSync('find', [bed.state, '-name', 'planted', '-path', '*.git/*'], { encoding: 'utf8' })
+    expect(planted).toBe('')
   })
 })

@@ -141,6 +141,21 @@ describe('sweeping bases', () => {
     expect(bases()).toEqual([fresh.commit])
   })
 
+  it('deletes what interrupted fetches and passages left, in time', async () => {
+    await bed.workspace.resolve(makeOrigin(bed.path('origin')), null, never)
+    const [mirror = ''] = readdirSync(join(bed.state, 'repos'))
+    const leftovers = ['repos/.new-x', `repos/${mirror}/incoming-x/pack`, 'airlock/x/root'].map((name) =>
+      join(bed.state, name),
+    )
+    for (const path of leftovers) mkdirSync(path, { recursive: true })
+    bed.clock.time = Date.now()
+    await bed.workspace.sweep()
+    expect(leftovers.map(existsSync)).toEqual([true, true, true])
+    bed.clock.time += 2 * 3_600_000
+    await bed.workspace.sweep()
+    expect(leftovers.map(existsSync)).toEqual([false, false, false])
+  })
+
   it('deletes what an interrupted build left, in time', async () => {
     const place = join(bed.state, 'bases', 'k')
     mkdirSync(join(place, '.new-x-1', 'tree'), { recursive: true })

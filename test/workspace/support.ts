@@ -18,7 +18,7 @@ import type { WorkspaceDeps } from '../../src/workspace/workspace-deps.ts'
 
 export const never = new AbortController().signal
 
-const GIT_ENVIRONMENT = {
+export const GIT_ENVIRONMENT = {
   PATH: '/usr/bin:/bin',
   HOME: '/nonexistent',
   GIT_CONFIG_GLOBAL: '/dev/null',
