@@ -17,7 +17,7 @@ import { readLogs } from './read-logs.ts'
 import { withdrawSeat } from './release-seat.ts'
 import { collect, diff, killSeat } from './seat-work.ts'
 import { addSeat } from './spawn-seat.ts'
-import { Heartbeats } from './heartbeats.ts'
+import { startUpkeep } from './upkeep.ts'
 import { watchExits } from './watch-exits.ts'
 
 /** The pit: adopts what an earlier one left, then serves the use cases. */
@@ -34,8 +34,8 @@ export function createPit(adapters: Adapters): Pit {
   book.onChange = (before, after) => identities.follow(before, after)
   book.load()
   const exits = watchExits(ctx)
-  const heartbeats = new Heartbeats(ctx)
   const recovered = recover(ctx)
+  const upkeep = recovered.then(() => startUpkeep(ctx))
   return {
     ...application(ctx, identities),
     ready: async () => {
@@ -43,7 +43,8 @@ export function createPit(adapters: Adapters): Pit {
       await probe.report(false)
     },
     async [Symbol.asyncDispose]() {
-      heartbeats[Symbol.dispose]()
+      const started = await upkeep
+      started[Symbol.dispose]()
       exits[Symbol.dispose]()
       probe.close()
       await recovered

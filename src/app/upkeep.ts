@@ -1,0 +1,44 @@
+import type { MissionStatus } from '../contract/mission.ts'
+import { asLazarusError } from '../kernel/errors.ts'
+import type { Context } from './context.ts'
+
+const SWEEP_EVERY_MS = 60 * 60_000
+
+/** Whose cell directory is no more, or is a record. */
+const GONE: ReadonlySet<MissionStatus> = new Set(['archiving', 'archived', 'destroying', 'destroyed'])
+
+/**
+ * What the pit does by the clock: writes `state/heartbeat.json` of every mission that has a cell directory each
+ * `poll_interval`, so that other watchers see the pit live; removes trash past its retention and bases that nobody
+ * references, at the start and every hour.
+ */
+export function startUpkeep(ctx: Context): Disposable {
+  const beats = setInterval(() => void beat(ctx), ctx.config.poll_interval * 1000).unref()
+  const sweeps = setInterval(() => void sweep(ctx), SWEEP_EVERY_MS).unref()
+  void sweep(ctx)
+  return {
+    [Symbol.dispose]() {
+      clearInterval(beats)
+      clearInterval(sweeps)
+    },
+  }
+}
+
+async function beat({ book, cells, clock, log }: Context): Promise<void> {
+  for (const state of book.all()) {
+    if (GONE.has(state.status)) continue
+    try {
+      await cells.heartbeat(state, clock.now())
+    } catch (error) {
+      log.warn({ ...asLazarusError(error), mission_id: state.mission_id }, 'the heartbeat file could not be written')
+    }
+  }
+}
+
+async function sweep({ workspace, log }: Context): Promise<void> {
+  try {
+    await workspace.sweep()
+  } catch (error) {
+    log.warn({ message: asLazarusError(error).message }, 'trash and unused bases could not be swept')
+  }
+}
