@@ -50,11 +50,22 @@ function isZombie(pid: number): boolean {
   }
 }
 
-/** Every process that names the container: its monitor, those of its execs, Podman's own tidying. */
-export const mentioning = (container: string): number[] =>
-  allPids().filter((pid) => commandLine(pid).includes(container))
+/**
+ * Every process of the host that names the container: its monitor, those of its execs, Podman's own tidying. What runs
+ * in a cell could name it too, to be taken for one of these: it is in another pid namespace.
+ */
+export function mentioning(container: string): number[] {
+  const host = namespaceOf('self', 'pid')
+  return allPids().filter((pid) => commandLine(pid).includes(container) && namespaceOf(pid, 'pid') === host)
+}
 
-/** The monitors of execs sleep for 300 s after the end of the exec, two of them for each. */
+/** The monitors of execs that ended sleep on, two for each. Without `exec`: of all execs. */
+export function endExecMonitors(container: string, exec?: string): void {
+  for (const pid of execMonitorsOf(container)) {
+    if (exec === undefined || commandLine(pid).includes(`\0-u\0${exec}\0`)) sendSignal(pid, 'SIGKILL')
+  }
+}
+
 export const execMonitorsOf = (container: string): number[] =>
   mentioning(container).filter((pid) => {
     const line = commandLine(pid)
@@ -63,13 +74,12 @@ export const execMonitorsOf = (container: string): number[] =>
 
 const isMonitor = (line: string) => line.slice(0, line.indexOf('\0')).endsWith('/conmon')
 
-/** Where the monitor of a container keeps its exit files, by its own command line; null when it cannot be read. */
-export function monitorOf(init: number): { readonly exits: string; readonly bundle: string } | null {
+/** Where the monitor of a container keeps exit files, by its own command line; null when it cannot be read. */
+export function exitDirectoryOf(init: number): string | null {
   const line = commandLine(processFact(init)?.parent ?? 0)
   const args = line.split('\0')
-  const after = (flag: string) => args[args.indexOf(flag) + 1]
-  const [exits, bundle] = [after('--exit-dir'), after('-b')]
-  return isMonitor(line) && exits?.startsWith('/') && bundle?.startsWith('/') ? { exits, bundle } : null
+  const directory = args[args.indexOf('--exit-dir') + 1]
+  return isMonitor(line) && directory?.startsWith('/') ? directory : null
 }
 
 export function commandLine(pid: number): string {

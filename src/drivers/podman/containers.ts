@@ -8,8 +8,8 @@ import type { Log } from '../../kernel/log.ts'
 import { bootId, bootOf } from '../../linux/process.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { PROBE_MISSION } from '../shared/probe.ts'
-import { agentOf, monitorOf } from './cell-processes.ts'
-import { type CgroupFacts, cgroupFacts } from './cgroups.ts'
+import { agentOf, exitDirectoryOf } from './cell-processes.ts'
+import { type CgroupFacts, cgroupFacts, containerCgroup, enforcedLimits } from './cgroups.ts'
 import { PodmanClient, type PodmanInfo } from './client.ts'
 import { containerName, containerSpec, LABELS } from './container-spec.ts'
 import { endContainer } from './end.ts'
@@ -71,7 +71,7 @@ export interface Runtime {
 /** The containers of one state directory: their beginning, their record, their end. */
 export class Containers {
   readonly exits: ExitWatch
-  readonly tidier = new ExecTidier()
+  readonly tidier: ExecTidier
   readonly #deps: PodmanDeps
   readonly #step: (name: string) => void
   readonly #environments = new Map<string, readonly string[]>()
@@ -79,6 +79,7 @@ export class Containers {
 
   constructor(deps: PodmanDeps) {
     this.#deps = deps
+    this.tidier = new ExecTidier(deps.socket === null ? deps.environment : null)
     this.#step = deps.faults ?? (() => {})
     this.exits = new ExitWatch(deps.clock, deps.log, (id) => this.#recordOf(id))
   }
@@ -240,7 +241,8 @@ export class Containers {
       name: { mission_id, agent_id, generation },
       pid,
       start_time,
-      monitor: monitorOf(pid),
+      exit_directory: exitDirectoryOf(pid),
+      memory_bounded: enforcedLimits(containerCgroup(pid, container_id))?.memory !== undefined,
     })
   }
 

@@ -50,16 +50,16 @@ async function exec_(
   const alive = () => isAlive(handle.pid, handle.start_time)
   if (handle.container_id === null || handle.pid === null || !alive()) return { exit_code: null, signal: null }
   const runtime = await containers.runtime()
+  const { container_id: container, pid: init } = handle
   const target = {
-    container: handle.container_id,
-    init: handle.pid,
+    container,
+    init,
     alive,
-    environment: await containers.environmentOf(handle.container_id),
+    environment: await containers.environmentOf(container),
+    started: (id: string) => containers.tidier.started(id, container),
     limits: { limits: spec.policy.limits, memory_by_cgroup: runtime.cgroups.controllers.includes('memory') },
   }
-  return await containers.tidier.around(target.container, () =>
-    runExec(runtime.client, target, exec, onOutput, abort, step),
-  )
+  return await containers.tidier.around(() => runExec(runtime.client, target, exec, onOutput, abort, step))
 }
 
 async function signal_(

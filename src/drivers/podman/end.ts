@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Released } from '../../contract/mission.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import { isAlive, sendSignal } from '../../linux/process.ts'
-import { execMonitorsOf, mentioning, processesOf } from './cell-processes.ts'
+import { endExecMonitors, mentioning, processesOf } from './cell-processes.ts'
 import type { PodmanClient } from './client.ts'
 import { isGone } from './errors.ts'
 import { runningOf } from './sandbox.ts'
@@ -53,7 +53,7 @@ async function remove(client: PodmanClient, id: string): Promise<number> {
 
 /** Monitors of execs sleep for 300 s to tidy a record that is gone; the container's own end by themselves. */
 async function endMonitors(id: string): Promise<void> {
-  for (const pid of execMonitorsOf(id)) sendSignal(pid, 'SIGKILL')
+  endExecMonitors(id)
   await until('its monitor ends', () => mentioning(id).length === 0)
 }
 

@@ -18,6 +18,8 @@ export interface ExecTarget {
   /** "NAME=value" lines that the container was made with. */
   readonly environment: readonly string[]
   readonly limits: Pick<Launch, 'limits' | 'memory_by_cgroup'>
+  /** Told the id of the exec as soon as its process exists. */
+  readonly started: (exec: string) => void
 }
 
 const AWAY: ExecOutcome = { exit_code: null, signal: null }
@@ -39,6 +41,7 @@ export async function runExec(
     if (abort.aborted) return KILLED
     step('exec.start')
     const stream = await client.startExec(id)
+    target.started(id)
     await converse(stream, target, exec, onOutput, abort, mark)
     if (abort.aborted) return target.alive() ? KILLED : AWAY
     return await outcomeOf(client, id, target)
@@ -63,7 +66,7 @@ function request(target: ExecTarget, exec: ExecSpec, mark: number) {
   }
 }
 
-/** Until the stream ends; after an abort until nothing marked is left, however often the tree forks meanwhile. */
+/** Until the stream ends; after an abort, or when the consumer fails, until nothing marked is left, however often the tree forks meanwhile. */
 async function converse(
   stream: Duplex,
   target: ExecTarget,
@@ -80,14 +83,16 @@ async function converse(
   }
   abort.addEventListener('abort', onAbort, { once: true })
   if (abort.aborted) onAbort()
+  let whole = false
   try {
     const received = receive(stream)
-    void feed(stream, exec.stdin)
+    void feed(stream, exec.stdin).catch(() => stream.destroy())
     for await (const frame of frames(received)) if (!abort.aborted) await onOutput(frame.stream, frame.data)
+    whole = true
   } finally {
     abort.removeEventListener('abort', onAbort)
     clearInterval(again)
-    if (abort.aborted) kill()
+    if (abort.aborted || !whole) kill()
     stream.destroy()
   }
 }

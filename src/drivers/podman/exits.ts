@@ -1,5 +1,4 @@
 import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SandboxName } from '../../contract/ids.ts'
 import type { ExitFact } from '../../contract/seat.ts'
@@ -14,8 +13,10 @@ export interface Watched {
   readonly name: SandboxName
   readonly pid: number
   readonly start_time: string
-  /** conmon's directory of exit files, and its directory for this container; null when conmon cannot be read. */
-  readonly monitor: { readonly exits: string; readonly bundle: string } | null
+  /** Where its monitor writes the exit code; null when that cannot be known. */
+  readonly exit_directory: string | null
+  /** Whether a cgroup bounds its memory, so that SIGKILL may have been the kernel's. */
+  readonly memory_bounded: boolean
 }
 
 /** What a look at Podman's record says of a container that ended; null when it has none. */
@@ -24,6 +25,8 @@ export type Record = { readonly code: number; readonly oom: boolean; readonly di
 /** How often each watched pid is looked at: the safety net below inotify, and alone where there is no exit directory. */
 const SWEEP_MS = 1000
 const SWEEP_ALONE_MS = 25
+/** 128 + SIGKILL */
+const KILLED = 137
 
 /**
  * Tells deaths. conmon writes the exit code to a file named after the container; one inotify watch sees them all
@@ -53,7 +56,7 @@ export class ExitWatch {
   add(sandbox: Watched): void {
     if (this.#watched.has(sandbox.id)) return
     this.#watched.set(sandbox.id, sandbox)
-    if (sandbox.monitor && !this.#directory) this.#open(sandbox.monitor.exits)
+    if (sandbox.exit_directory && !this.#directory) this.#open(sandbox.exit_directory)
     this.#schedule()
     if (!isAlive(sandbox.pid, sandbox.start_time)) void this.#judge(sandbox.id, 'pid')
   }
@@ -107,10 +110,12 @@ export class ExitWatch {
     const sandbox = this.#watched.get(id)
     if (!sandbox) return
     const noticed_at = isoTime(this.#clock.now())
-    const file = sandbox.monitor && readExitFile(sandbox.monitor.exits, id)
+    const file = sandbox.exit_directory && readExitFile(sandbox.exit_directory, id)
     if (!file && isAlive(sandbox.pid, sandbox.start_time)) return
     this.#watched.delete(id)
-    const fact = file ? { ...file, oom: await outOfMemory(sandbox) } : await this.#recordOf(id).catch(() => null)
+    const record = () => this.#recordOf(id).catch(() => null)
+    const killed = file && file.code === KILLED && sandbox.memory_bounded
+    const fact = file ? { ...file, oom: killed ? ((await record())?.oom ?? false) : false } : await record()
     const exit = exitFact(fact, noticed_at, noticed_by === 'conmon' ? 'exit file of conmon' : 'end of the process')
     for (const listener of this.#listeners) listener({ name: sandbox.name, exit })
   }
@@ -125,13 +130,6 @@ function readExitFile(directory: string, id: string): { code: number; died_at: s
     return null
   }
 }
-
-/** conmon leaves a file "oom" when the kernel's out-of-memory killer was at work in the container. */
-const outOfMemory = ({ monitor }: Watched): Promise<boolean> =>
-  access(join(monitor!.bundle, 'oom')).then(
-    () => true,
-    () => false,
-  )
 
 /** The container's init ends with 128 + n when a signal ended the agent. No record: the runtime lost it. */
 export function exitFact(fact: Record, noticed_at: string, noticed_by: string): ExitFact {

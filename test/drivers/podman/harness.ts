@@ -68,6 +68,7 @@ export async function openHarness(policy?: Policy, change: Partial<PodmanDeps> =
     },
     leftovers: () => leftovers(deps, driver),
     async [Symbol.asyncDispose]() {
+      for (const handle of await driver.list().catch(() => [])) await driver.destroy(handle)
       await driver.close()
       await rm(deps.runtimeDir, { recursive: true, force: true })
       await specs[Symbol.asyncDispose]()
