@@ -44,3 +44,16 @@ export function userNamespaceChecks(read: (file: string) => string | null = read
     return [{ name, ok: false, message: `${name} is ${value}`, remedy, promise: null }]
   })
 }
+
+/**
+ * A uid of this user namespace as the namespace above it has it. In a rootless container uid 0 is the operator who
+ * started it; in the machine's own namespace every uid is itself.
+ */
+export function outerUid(uid: number, map = readFileSync('/proc/self/uid_map', 'utf8')): number {
+  const ranges = map
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number) as [number, number, number])
+  const range = ranges.find(([inside, , length]) => uid >= inside && uid < inside + length)
+  return range ? range[1] + uid - range[0] : uid
+}

@@ -1,5 +1,6 @@
 import type { LocalPit, ServeRequest } from '../cli/settings.ts'
 import { silentLog } from '../kernel/log.ts'
+import { outerUid } from '../linux/user-namespaces.ts'
 import { compose } from './compose.ts'
 import { probeHost } from './host.ts'
 import { serve } from './serve.ts'
@@ -14,7 +15,7 @@ export function createLocalPit(env: Environment, uid: number, pid: number): Loca
       serve({
         settings: readSettings(env, { stateDir: state_dir, listen }),
         foreground: !log_to_file,
-        uid,
+        uid: outerUid(uid),
         pid,
         stop,
         onListening: ({ listening }) => onListening(listening),

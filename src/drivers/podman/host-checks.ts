@@ -22,12 +22,13 @@ interface Finding {
   readonly promise?: PromiseName
 }
 
-/** What Podman says of itself, judged. A name with a dot informs or costs a promise; any other one costs the level. */
-export function hostChecks(
-  info: PodmanInfo,
-  cgroups: CgroupFacts,
-  exists: (path: string) => boolean = existsSync,
-): Check[] {
+type Look = (path: string) => boolean
+
+/**
+ * What Podman says of itself, judged. A name with a dot informs or costs a promise; any other one costs the level.
+ * `exists` is null where Podman sees another file system than we do: then only the trial can tell what is missing.
+ */
+export function hostChecks(info: PodmanInfo, cgroups: CgroupFacts, exists: Look | null = existsSync): Check[] {
   return [...needs(info, exists), ...wishes(info, cgroups)].map(({ name, ok, is, remedy, promise }) => ({
     name,
     ok,
@@ -37,7 +38,7 @@ export function hostChecks(
   }))
 }
 
-function needs({ host, version }: PodmanInfo, exists: (path: string) => boolean): Finding[] {
+function needs({ host, version }: PodmanInfo, exists: Look | null): Finding[] {
   const ids = (host.idMappings.uidmap ?? []).reduce((sum, { size }) => sum + size, 0)
   return [
     {
@@ -70,14 +71,16 @@ function needs({ host, version }: PodmanInfo, exists: (path: string) => boolean)
       is: host.security.seccompEnabled ? 'the runtime knows seccomp' : 'the runtime knows no seccomp',
       remedy: 'Use crun or runc of the distribution, which have seccomp.',
     },
-    {
-      name: 'init',
-      ok: INITS.some(exists),
-      is: INITS.find(exists) ?? 'catatonit was not found',
-      remedy: 'apt install catatonit',
-    },
+    ...(exists ? [initOf(exists)] : []),
   ]
 }
+
+const initOf = (exists: Look): Finding => ({
+  name: 'init',
+  ok: INITS.some(exists),
+  is: INITS.find(exists) ?? 'catatonit was not found',
+  remedy: 'apt install catatonit',
+})
 
 function wishes({ host, store }: PodmanInfo, cgroups: CgroupFacts): Finding[] {
   const limits: PromiseName[] = ['limits.cpu', 'limits.memory', 'limits.pids']

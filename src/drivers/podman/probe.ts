@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Check, LevelReport } from '../../contract/host.ts'
 import type { EffectiveIsolation, Policy } from '../../contract/policy.ts'
@@ -66,7 +66,8 @@ export async function probePodman(
   const checks: Check[] = userNamespaceChecks()
   try {
     const { info, cgroups } = await containers.runtime()
-    checks.push(...hostChecks(info, cgroups))
+    // A socket that was named may belong to the host of the container in which we run.
+    checks.push(...hostChecks(info, cgroups, deps.socket === null ? existsSync : null))
   } catch (error) {
     const { message, remedy } = asLazarusError(error)
     return unavailable([...checks, { name: 'podman', ok: false, message, remedy, promise: null }], message, remedy)
