@@ -27,6 +27,11 @@ const TRANSLATIONS: readonly Translation[] = [
     code: 'isolation_degraded',
     remedy: 'Delegate the cgroup controllers cpu, memory and pids to the operator, or allow the degradation by name.',
   },
+  {
+    when: /container .*paused|is paused/i,
+    code: 'conflict',
+    remedy: 'Resume the mission first.',
+  },
   { when: /no such image|image not known|repository name must have/i, code: 'image_unavailable' },
   {
     when: /newuidmap|newgidmap|subuid|subgid|potentially insufficient UIDs|mapp(ing|ed) .*not/i,

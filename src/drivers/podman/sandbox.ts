@@ -115,8 +115,19 @@ function checkMounts(agent: number, spec: SandboxSpec): void {
   )
 }
 
-/** The identity of the container's first process, or null when it has ended. */
+/**
+ * The container's first process, or null when it has ended. Podman's record may be older than the host: when nobody
+ * told it of the end, the pid can be another's by now, so the process must have the container's mounts.
+ */
 export function runningOf(id: string, pid: number): Running | null {
   const start_time = pid > 0 ? startTime(pid) : null
-  return start_time === null ? null : { id, pid, start_time }
+  return start_time !== null && hasMountsOf(id, pid) ? { id, pid, start_time } : null
+}
+
+function hasMountsOf(id: string, pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/mountinfo`, 'utf8').includes(id)
+  } catch {
+    return false
+  }
 }
