@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { PACE } from './pace.ts'
 import { ROOT } from './source-tree.ts'
 
 export interface Answer {
@@ -107,7 +108,7 @@ export class PitProcess implements AsyncDisposable {
 
   /** Waits on a state: follows the event stream and asks again after each event, so that nothing is slept for. */
   async until(path: string, holds: (body: Answer['body']) => boolean, seconds = 20): Promise<Answer['body']> {
-    const abort = AbortSignal.timeout(seconds * 1000)
+    const abort = AbortSignal.timeout(seconds * 1000 * PACE)
     const stream = await fetch(`${this.#url}/v1/events?follow=true`, {
       headers: { authorization: `Bearer ${this.#token}`, accept: 'text/event-stream' },
       signal: abort,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { PACE } from '../../support/pace.ts'
 import { STAY, type Trial, until } from './trial.ts'
 
 export function describeExits(trial: Trial): void {
@@ -51,7 +52,7 @@ export function describeExits(trial: Trial): void {
         process.kill(cell.handle.agent_pid!, 'SIGKILL')
         took.push((await promise) - killed)
       }
-      expect(Math.min(...took)).toBeLessThan(100)
+      expect(Math.min(...took)).toBeLessThan(100 * PACE)
     })
 
     it.runIf(trial.can.processes)('hands signals to the agent, which may handle them', async () => {

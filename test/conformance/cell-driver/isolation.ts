@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { PACE } from '../../support/pace.ts'
 import { type Cell, never, STAY, type Trial } from './trial.ts'
 
 const DIAL =
@@ -49,7 +50,7 @@ export function describeIsolation(trial: Trial): void {
       const exec = await agent.run(command)
       expect(exec.stdout.split('\n').length).toBeGreaterThan(16)
       expect(exec.stdout).not.toContain('of the host')
-      await expect.poll(() => agent.log(), { timeout: 5_000 }).toBe(exec.stdout)
+      await expect.poll(() => agent.log(), { timeout: 5_000 * PACE }).toBe(exec.stdout)
     })
 
     it('sees no process of the host nor of another cell', async () => {

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { PACE } from '../../support/pace.ts'
 import type { Trial } from './trial.ts'
 
 const MAX = 64 * 1024
@@ -42,7 +43,7 @@ export function describeLog(trial: Trial): void {
       const cell = await trial.spawn({ command })
       await trial.restart()
       await cell.sh('touch /artifacts/go')
-      await expect.poll(() => cell.log(), { timeout: 10_000 }).toBe('after\n')
+      await expect.poll(() => cell.log(), { timeout: 10_000 * PACE }).toBe('after\n')
     })
   })
 }

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import type { SandboxName } from '../../../src/contract/ids.ts'
 import type { SandboxHandle } from '../../../src/contract/seat.ts'
 import type { CellDriver, ExecSpec, ExitNotice, Sandbox, SandboxSpec } from '../../../src/ports/cell-driver.ts'
+import { PACE } from '../../support/pace.ts'
 import type { DriverHarness, DriverSubject, SubjectCapabilities } from '../cell-driver.ts'
 import type { SpecChange } from './specs.ts'
 
@@ -45,11 +46,11 @@ export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
 ): Promise<T> {
-  const deadline = performance.now() + 20_000
+  const deadline = performance.now() + 20_000 * PACE
   for (;;) {
     const found = await look()
     if (found !== undefined && found !== false) return found
-    if (performance.now() > deadline) throw new Error(`waited 20 s in vain: ${what}`)
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`)
     await new Promise((go) => setTimeout(go, 5))
   }
 }
