@@ -54,7 +54,7 @@ export interface HullSpec {
 export type Rlimit = 'nproc' | 'nofile' | 'fsize' | 'core'
 
 /** The search path of everything that we start ourselves, outside and inside. */
-export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+export const SYSTEM_PATH = '/usr/bin:/usr/sbin:/bin:/sbin'
 
 /** Exit code of a hull that could not be made; what is wrong stands on the report descriptor. */
 export const HULL_FAILED = 125
@@ -74,23 +74,23 @@ export const SET_LIMITS = `for limit in $rlimits; do
 done`
 
 /**
- * Fixed text, input only as arguments: <report fd> <bring lo up?> <rlimits> command…
+ * Fixed text, input only as arguments: <report fd> <mount table> <bring lo up?> <rlimits> command…
  * It is pid 1 of its pid namespace and stays there: it reaps orphans, and its end ends everything inside. What a
  * shell says about a child that was killed is not for the log, so its own stderr is closed at the end.
  */
 const HULL_SCRIPT = `: lazarus hull
-report=$1 lo=$2 rlimits=$3
-shift 3
+report=$1 table=$2 lo=$3 rlimits=$4
+shift 4
 fail() { echo "hull: $1" >&"$report"; exit ${HULL_FAILED}; }
 read -r pid _ </proc/self/stat && [ "$report" = 2 ] || echo "init $pid" >&"$report"
 [ "$lo" = no ] || ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null &
-mount -a -T table 2>&"$report" || fail 'the mount table could not be applied whole'
+mount -a -T "$table" 2>&"$report" || fail 'the mount table could not be applied whole'
 wait
 cd root && pivot_root . .old 2>&"$report" && umount -l /.old 2>&"$report" || fail 'the new root could not be entered'
 ${SET_LIMITS}
-exec 6>&2 2>/dev/null
+exec 7>&2 2>/dev/null
 (
-  exec 2>&6 6>&-
+  exec 2>&7 7>&-
   exec "$@"
 )
 exit $?
@@ -101,11 +101,17 @@ export const rlimitWords = (rlimits: HullSpec['rlimits']): string =>
     .map(([name, value]) => `${name}:${Math.floor(value)}`)
     .join(' ')
 
+/** Where a hull reads its mount table and reports to; by default the file that layHull wrote, and stderr. */
+export interface HullPorts {
+  readonly table: string
+  readonly report_fd: number
+}
+
 /**
  * The argument vector that makes the hull; runs with `run_dir` as working directory and the spec's environment.
  * On a report descriptor other than 2 it first tells "init <host pid>".
  */
-export function hullArgv(spec: HullSpec, report_fd = 2): string[] {
+export function hullArgv(spec: HullSpec, ports: HullPorts = { table: 'table', report_fd: 2 }): string[] {
   const namespaces = ['--user', '--map-root-user', '--mount', '--pid', '--ipc', '--uts', '--cgroup', '--fork']
   const own = spec.network === 'own'
   return [
@@ -119,7 +125,8 @@ export function hullArgv(spec: HullSpec, report_fd = 2): string[] {
     '-c',
     HULL_SCRIPT,
     'lazarus-hull',
-    String(report_fd),
+    String(ports.report_fd),
+    ports.table,
     own ? 'lo' : 'no',
     rlimitWords(spec.rlimits),
     ...spec.command,
@@ -129,13 +136,18 @@ export function hullArgv(spec: HullSpec, report_fd = 2): string[] {
 /** What the inside of a hull looks like. */
 export type HullLayout = Pick<HullSpec, 'mounts' | 'symlinks' | 'directories'>
 
-/** The root skeleton: mount points and symlinks, made before because the root is read-only from the start. */
-function layRoot(root: string, { mounts, symlinks, directories = [] }: HullLayout): void {
+/** A mount covers a directory or, like /dev/null and /etc/passwd, a file. Throws when a source does not exist. */
+export const coversFile = (mount: HullMount): boolean =>
+  mount.kind === 'device' || (mount.kind === 'bind' && !statSync(mount.source).isDirectory())
+
+/** Makes `run_dir`/root: mount points and symlinks, made before because the root is read-only from the start. */
+export function laySkeleton(run_dir: string, { mounts, symlinks, directories = [] }: HullLayout): void {
+  const root = `${run_dir}/root`
   for (const path of ['/.old', ...directories]) mkdirSync(root + path, { recursive: true, mode: 0o755 })
   const covered: string[] = []
   for (const mount of mounts) {
     // Below an earlier mount the place must exist there already; the host never creates inside a layer.
-    if (!covered.some((target) => isWithin(mount.target, target))) layMountPoint(root, mount)
+    if (!covered.some((target) => isWithin(mount.target, target))) layMountPoint(root + mount.target, coversFile(mount))
     covered.push(mount.target)
   }
   for (const [path, to] of Object.entries(symlinks)) {
@@ -144,26 +156,32 @@ function layRoot(root: string, { mounts, symlinks, directories = [] }: HullLayou
   }
 }
 
-function layMountPoint(root: string, mount: HullMount): void {
-  const isFile = mount.kind === 'device' || (mount.kind === 'bind' && !statSync(mount.source).isDirectory())
-  const place = root + mount.target
-  mkdirSync(isFile ? dirname(place) : place, { recursive: true, mode: 0o755 })
-  if (isFile) writeFileSync(place, '', { mode: 0o644 })
+function layMountPoint(place: string, file: boolean): void {
+  mkdirSync(file ? dirname(place) : place, { recursive: true, mode: 0o755 })
+  if (file) writeFileSync(place, '', { mode: 0o644 })
 }
 
-/** Writes the skeleton and the mount table into the run_dir. Synchronous: some thirty system calls, under a millisecond. */
-export function layHull(spec: HullLayout & Pick<HullSpec, 'run_dir'>): void {
-  const root = `${spec.run_dir}/root`
+/** The mount table of a hull whose skeleton lies in `run_dir`. */
+export function tableFor(run_dir: string, mounts: readonly HullMount[]): string {
   // What this user cannot reach, nobody inside can: it needs no line, and mount(8) could not write one.
   const host = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).filter(({ target }) => existsSync(target))
-  const table = mountTable(spec.mounts, root, host)
+  return mountTable(mounts, `${run_dir}/root`, host)
+}
+
+/** Errors of the file system while a hull is laid out. */
+export function layoutError(cause: unknown): LazarusError {
+  const error = asLazarusError(cause)
+  if (error.code !== 'internal') return error
+  return new LazarusError('spawn_failed', `The root of the hull could not be laid out: ${error.message}`, { cause })
+}
+
+/** Writes the skeleton and the mount table into the run_dir. Synchronous: some thirty system calls. */
+export function layHull(spec: HullLayout & Pick<HullSpec, 'run_dir'>): void {
   try {
-    layRoot(root, spec)
-    writeFileSync(`${spec.run_dir}/table`, table, { mode: 0o600 })
+    laySkeleton(spec.run_dir, spec)
+    writeFileSync(`${spec.run_dir}/table`, tableFor(spec.run_dir, spec.mounts), { mode: 0o600 })
   } catch (cause) {
-    const error = asLazarusError(cause)
-    if (error.code !== 'internal') throw error
-    throw new LazarusError('spawn_failed', `The root of the hull could not be laid out: ${error.message}`, { cause })
+    throw layoutError(cause)
   }
 }
 

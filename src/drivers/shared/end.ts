@@ -1,9 +1,9 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { Released } from '../../contract/mission.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import { killCgroup, removeCgroup } from '../../linux/cgroup.ts'
 import { allPids, isAlive, sendSignal } from '../../linux/process.ts'
-import { hullDir, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
+import { keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import type { Workshop } from './workshop.ts'
 
 const NOTHING: Released = { processes: 0, containers: 0, mounts: 0 }
@@ -22,9 +22,7 @@ export async function endSandbox(shop: Workshop, record: SandboxRecord, faults =
   await ended(shop, record)
   faults?.('clear')
   if (record.cgroup !== null) await clearCgroup({ ...record, cgroup: record.cgroup })
-  // Skeleton and mount table are ours alone: nothing in there was ever writable from inside.
-  rmSync(hullDir(record), { recursive: true, force: true })
-  shop.records.remove(keyOf(record.name))
+  shop.records.remove(record)
   return released
 }
 

@@ -6,7 +6,7 @@ import { oomKillsOf } from '../../linux/cgroup.ts'
 import { bootId, bootOf, isAlive } from '../../linux/process.ts'
 import { signalName } from '../../linux/signals.ts'
 import type { ExitNotice } from '../../ports/cell-driver.ts'
-import { type ExitRecord, keyOf, type Records, type SandboxRecord } from './records.ts'
+import type { ExitRecord, Records, SandboxRecord } from './records.ts'
 
 const POLL_MS = 5_000
 const POLL_WITHOUT_INOTIFY_MS = 100
@@ -25,6 +25,7 @@ export interface WatchDeps {
  */
 export class ExitWatch {
   readonly #deps: WatchDeps
+  /** By the name of the exit record. */
   readonly #watched = new Map<string, { record: SandboxRecord; missed: boolean }>()
   readonly #listeners = new Set<Listener>()
   #watcher: FSWatcher | null = null
@@ -41,13 +42,13 @@ export class ExitWatch {
 
   add(record: SandboxRecord): void {
     this.#start()
-    const key = keyOf(record.name)
-    if (!this.#watched.has(key)) this.#watched.set(key, { record, missed: false })
-    this.#look(key, 'exit record')
+    const name = record.exit_name
+    if (!this.#watched.has(name)) this.#watched.set(name, { record, missed: false })
+    this.#look(name, 'exit record')
   }
 
-  remove(key: string): void {
-    this.#watched.delete(key)
+  remove(record: SandboxRecord): void {
+    this.#watched.delete(record.exit_name)
   }
 
   #start(): void {
@@ -75,9 +76,9 @@ export class ExitWatch {
     }
   }
 
-  #look(key: string, noticed_by: string): boolean {
-    const watched = this.#watched.get(key)
-    const exit = watched && this.#deps.records.readExit(key)
+  #look(name: string, noticed_by: string): boolean {
+    const watched = this.#watched.get(name)
+    const exit = watched && this.#deps.records.readExit(watched.record)
     if (!watched || !exit) return false
     this.#tell(watched.record, factOf(watched.record, exit, this.#deps.clock, noticed_by))
     return true
@@ -85,16 +86,16 @@ export class ExitWatch {
 
   /** A hull that is dead without a record gets one more round: its shim may be writing. */
   #pollAll(): void {
-    for (const [key, watched] of this.#watched) {
+    for (const [name, watched] of this.#watched) {
       const { hull } = watched.record
-      if (this.#look(key, 'poll') || isAlive(hull?.pid ?? null, hull?.start_time ?? null)) continue
+      if (this.#look(name, 'poll') || isAlive(hull?.pid ?? null, hull?.start_time ?? null)) continue
       if (watched.missed) this.#tell(watched.record, goneFact(watched.record, this.#deps.clock, 'poll'))
       watched.missed = true
     }
   }
 
   #tell(record: SandboxRecord, exit: ExitFact): void {
-    this.#watched.delete(keyOf(record.name))
+    this.#watched.delete(record.exit_name)
     for (const listener of this.#listeners) listener({ name: record.name, exit })
   }
 }
@@ -116,7 +117,10 @@ export function factOf(record: SandboxRecord, exit: ExitRecord, clock: Clock, no
 /** The end of a sandbox that left no record: the host was restarted, or the shim was killed first. */
 export function goneFact(record: SandboxRecord, clock: Clock, noticed_by: string): ExitFact {
   const restarted = record.hull !== null && bootOf(record.hull.start_time) !== bootId()
+  return endFact(restarted ? 'host_restart' : 'runtime_gone', clock, noticed_by)
+}
+
+export function endFact(cause: ExitFact['cause'], clock: Clock, noticed_by: string): ExitFact {
   const now = isoTime(clock.now())
-  const cause = restarted ? 'host_restart' : 'runtime_gone'
   return { cause, code: null, signal: null, died_at: now, noticed_at: now, noticed_by }
 }

@@ -5,7 +5,7 @@ import type { ExitFact, SandboxHandle } from '../../contract/seat.ts'
 import { asLazarusError, LazarusError } from '../../kernel/errors.ts'
 import { freezeCgroup } from '../../linux/cgroup.ts'
 import { SYSTEM_PATH } from '../../linux/hull.ts'
-import { isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
+import { bootId, bootOf, isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
 import { run } from '../../linux/run.ts'
 import type {
   Adoption,
@@ -20,11 +20,11 @@ import type {
 } from '../../ports/cell-driver.ts'
 import { endSandbox } from './end.ts'
 import { execInSandbox } from './exec.ts'
-import { ExitWatch, factOf, goneFact } from './exit-watch.ts'
+import { ExitWatch, endFact, factOf, goneFact } from './exit-watch.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
-import { judged, measureAgent, startSandbox } from './start.ts'
+import { judged, measureAgent, newAttempt, startSandbox } from './start.ts'
 import { type HullDriverDeps, type Inner, openWorkshop, type Workshop } from './workshop.ts'
 
 const RECORD_WITHIN_MS = 2_000
@@ -61,19 +61,18 @@ export class HullDriver implements CellDriver {
       this.#watch.add(earlier)
       return { handle: handleOf(earlier), effective }
     }
-    if (earlier) await endSandbox(this.#shop, earlier, undefined)
+    if (earlier) await endSandbox(this.#shop, earlier, () => {})
     return await this.#start(spec, abort)
   }
 
   async #start(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
-    const key = keyOf(spec.name)
+    const attempt = newAttempt(this.#shop, spec)
     try {
-      const sandbox = await startSandbox(this.#shop, spec, abort)
-      this.#watch.add(this.#shop.records.read(key)!)
+      const sandbox = await startSandbox(this.#shop, spec, attempt, abort)
+      this.#watch.add(attempt.record)
       return sandbox
     } catch (error) {
-      const record = this.#shop.records.read(key)
-      if (record) await endSandbox(this.#shop, record, () => {})
+      await endSandbox(this.#shop, attempt.record, () => {})
       throw abort.aborted && error === abort.reason ? error : asLazarusError(error)
     }
   }
@@ -127,7 +126,7 @@ export class HullDriver implements CellDriver {
 
   async adopt(handle: SandboxHandle): Promise<Adoption> {
     const record = this.#record(handle)
-    if (!record) return { state: 'gone' }
+    if (!record) return this.#unrecorded(handle)
     if (lives(record.hull) && record.agent_pid !== null) {
       this.#watch.add(record)
       return { state: 'running', handle: handleOf(record) }
@@ -135,12 +134,18 @@ export class HullDriver implements CellDriver {
     return { state: 'exited', exit: await this.#exitOf(record) }
   }
 
+  /** Records may lie on a tmpfs: after a restart of the host the handle itself tells what happened. */
+  #unrecorded(handle: SandboxHandle): Adoption {
+    if (handle.start_time === null || bootOf(handle.start_time) === bootId()) return { state: 'gone' }
+    return { state: 'exited', exit: endFact('host_restart', this.#shop.deps.clock, 'recovery') }
+  }
+
   /** A shim that lives still writes the record within moments. */
   async #exitOf(record: SandboxRecord): Promise<ExitFact> {
     const { clock } = this.#shop.deps
     const until = clock.monotonic() + RECORD_WITHIN_MS
     for (;;) {
-      const exit = this.#shop.records.readExit(keyOf(record.name))
+      const exit = this.#shop.records.readExit(record)
       if (exit) return factOf(record, exit, clock, 'recovery')
       if (!lives(record.shim) || clock.monotonic() > until) return goneFact(record, clock, 'recovery')
       await new Promise((go) => setTimeout(go, 2))
@@ -150,9 +155,9 @@ export class HullDriver implements CellDriver {
   destroy(handle: SandboxHandle): Promise<Released> {
     const key = keyOf(handle)
     return this.#queue.run(key, async () => {
-      this.#watch.remove(key)
       const record = this.#record(handle)
       if (!record) return { processes: 0, containers: 0, mounts: 0 }
+      this.#watch.remove(record)
       try {
         const released = await endSandbox(this.#shop, record)
         this.#leaders.delete(key)

@@ -14,6 +14,8 @@ export interface SandboxRecord {
   readonly level: IsolationLevel
   readonly name: SandboxName
   readonly run_dir: string
+  /** Name of the exit record: one per attempt, so that the late word of an earlier one is not taken for it. */
+  readonly exit_name: string
   readonly cgroup: string | null
   readonly shim: ProcessId | null
   /** Init of the hull: its end is the end of every process inside. */
@@ -30,10 +32,6 @@ export interface ExitRecord {
 
 export const keyOf = (name: SandboxName): string => `${name.mission_id}.${name.agent_id}.${name.generation}`
 
-/** The hull's own directory: a run_dir may be given to several generations. */
-export const hullDir = (record: Pick<SandboxRecord, 'name' | 'run_dir'>): string =>
-  join(record.run_dir, `generation-${record.name.generation}`)
-
 export const handleOf = (record: SandboxRecord): SandboxHandle => ({
   level: record.level,
   mission_id: record.name.mission_id,
@@ -46,7 +44,7 @@ export const handleOf = (record: SandboxRecord): SandboxHandle => ({
   run_dir: record.run_dir,
 })
 
-/** The records of one driver and one state directory: `sandboxes/<key>.json` and, left by the shim, `exits/<key>`. */
+/** The records of one driver and one state directory: `sandboxes/<key>.json` and, left by the shim, `exits/<exit_name>`. */
 export class Records {
   readonly #sandboxes: string
   readonly exits: string
@@ -55,14 +53,21 @@ export class Records {
     this.#sandboxes = join(root, 'sandboxes')
     this.exits = join(root, 'exits')
     for (const path of [this.#sandboxes, this.exits]) mkdirSync(path, { recursive: true, mode: 0o700 })
+    this.#sweep()
+  }
+
+  /** Exit records of attempts whose pit died before it wrote a record: such a sandbox ends at its gate. */
+  #sweep(): void {
+    const known = new Set(this.list().map(({ exit_name }) => exit_name))
+    for (const name of readdirSync(this.exits)) if (!known.has(name)) rmSync(join(this.exits, name), { force: true })
   }
 
   #path(key: string): string {
     return join(this.#sandboxes, `${key}.json`)
   }
 
-  exitPath(key: string): string {
-    return join(this.exits, key)
+  exitPath(record: SandboxRecord): string {
+    return join(this.exits, record.exit_name)
   }
 
   /** Not synced to the disk: after a crash of the host there is no sandbox to find. */
@@ -87,9 +92,9 @@ export class Records {
   }
 
   /** null while there is none or it is not whole. */
-  readExit(key: string): ExitRecord | null {
+  readExit(record: SandboxRecord): ExitRecord | null {
     try {
-      const path = this.exitPath(key)
+      const path = this.exitPath(record)
       const match = /^(\d+) (\S+)\n$/.exec(readFileSync(path, 'utf8'))
       return match && { code: Number(match[1]), boot_id: match[2]!, at: statSync(path).mtimeMs }
     } catch {
@@ -97,8 +102,8 @@ export class Records {
     }
   }
 
-  remove(key: string): void {
-    rmSync(this.exitPath(key), { force: true })
-    rmSync(this.#path(key), { force: true })
+  remove(record: SandboxRecord): void {
+    rmSync(this.exitPath(record), { force: true })
+    rmSync(this.#path(keyOf(record.name)), { force: true })
   }
 }

@@ -2,7 +2,8 @@ import { HULL_FAILED, SET_LIMITS } from '../../linux/hull.ts'
 
 /**
  * The shell programs of levels 1 and 2. Fixed text: whatever comes from a user is an argument or a variable, never
- * part of a program. Descriptors: 3 the report to the pit, 4 the seccomp filter, 5 the reading end of the log.
+ * part of a program. Descriptors: 3 the report to the pit, 4 the seccomp filter, 5 the reading end of the log, 6 the
+ * mount table.
  */
 
 /** Exit code of a seat whose pit went away before it let the agent start. */
@@ -42,17 +43,17 @@ keep_log() {
   done
 }
 (
-  exec <&5 >/dev/null 2>&1 3>&- 4>&- 5<&-
+  exec <&5 >/dev/null 2>&1 3>&- 4>&- 5<&- 6<&-
   keep_log
 ) &
-exec 5<&- 6>&2 2>/dev/null
+exec 5<&- 7>&2 2>/dev/null
 (
-  exec 2>&6 6>&-
+  exec 2>&7 7>&-
   [ -z "$cgroup" ] || echo 0 >"$cgroup/cgroup.procs" || exit ${NEVER_STARTED}
   exec "$@"
 )
 code=$?
-exec >/dev/null 3>&- 4>&- 6>&-
+exec >/dev/null 3>&- 4>&- 6<&- 7>&-
 wait
 read -r boot </proc/sys/kernel/random/boot_id
 umask 077
@@ -96,7 +97,7 @@ echo ready >&3
 if [ "$mode" = gate ]; then
   read -r word <&3 && [ "$word" = go ] || exit ${NEVER_STARTED}
 fi
-exec 3>&- 4>&-
+exec 3>&- 4<&- 6<&-
 cd -- "$directory" || exit 126
 unset PATH PWD OLDPWD
 while [ "$_lazarus_n" -lt "$_lazarus_count" ]; do

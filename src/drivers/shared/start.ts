@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { PromiseName } from '../../contract/policy.ts'
 import { judge } from '../../domain/isolation.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import { limitsOf } from '../../linux/cgroup.ts'
-import { inheritable } from '../../linux/descriptors.ts'
-import { type HullLayout, hullArgv, layHull, SYSTEM_PATH } from '../../linux/hull.ts'
+import { inherited } from '../../linux/descriptors.ts'
+import { type HullLayout, hullArgv, layoutError, SYSTEM_PATH, tableFor } from '../../linux/hull.ts'
 import { parseMountinfo } from '../../linux/mountinfo.ts'
 import { startTime, youngestDescendant } from '../../linux/process.ts'
 import { exitOf } from '../../linux/run.ts'
@@ -14,61 +15,98 @@ import { Gate, type Report } from './gate.ts'
 import { viewHost } from './host-view.ts'
 import { layout } from './layout.ts'
 import { type Measured, measure } from './measure.ts'
-import { handleOf, hullDir, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
+import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { packEnvironment, seatArgv, shimArgv } from './scripts.ts'
+import { sharedSkeleton } from './skeleton.ts'
 import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 /** What an agentless seat runs: it stays open for exec. */
 const STAY = ['sleep', 'infinity']
 
 /** Steps in their order; each is announced to `faults`. */
-export const SPAWN_STEPS = ['record', 'hull', 'start', 'measure', 'open'] as const
+export const SPAWN_STEPS = ['hull', 'start', 'record', 'measure', 'open'] as const
 type Step = (typeof SPAWN_STEPS)[number]
 
+/** What there is to take back when a start fails; grows with each step. */
+export interface Attempt {
+  record: SandboxRecord
+}
+
+let attempts = 0
+
+export function newAttempt(shop: Workshop, { name, run_dir }: SandboxSpec): Attempt {
+  attempts += 1
+  const exit_name = `${keyOf(name)}.${process.pid}-${attempts}`
+  return {
+    record: {
+      level: shop.inner.level,
+      name,
+      run_dir,
+      exit_name,
+      cgroup: null,
+      shim: null,
+      hull: null,
+      agent_pid: null,
+    },
+  }
+}
+
 /**
- * Starts a sandbox: the agent is held at the gate, already confined, until the pit has measured it. Throws after any
- * failed step; the caller takes back what the record names.
+ * Starts a sandbox: the agent is held at the gate, already confined, until the pit has measured it. A pit that dies
+ * meanwhile closes the gate, and the sandbox ends; only what is recorded outlives it. Throws after any failed step;
+ * the caller takes back what the attempt names.
  */
-export async function startSandbox(shop: Workshop, spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
+export async function startSandbox(
+  shop: Workshop,
+  spec: SandboxSpec,
+  attempt: Attempt,
+  abort: AbortSignal,
+): Promise<Sandbox> {
   const step = (name: Step) => {
     abort.throwIfAborted()
     shop.deps.faults?.(name)
   }
-  step('record')
-  const hidden = [...spec.hidden_paths, spec.run_dir, shop.deps.root]
-  const plan = layout(spec.policy, spec.mounts, viewHost(spec.policy, hidden, shop.files))
-  let record = firstRecord(shop, spec)
-  shop.records.write(record)
+  const learn = (facts: Partial<SandboxRecord>) => {
+    attempt.record = { ...attempt.record, ...facts }
+  }
   step('hull')
-  mkdirSync(hullDir(record), { recursive: true, mode: 0o700 })
-  layHull({ ...plan, run_dir: hullDir(record) })
+  const plan = planHull(shop, spec)
+  learn({ cgroup: shop.deps.cgroups?.make(keyOf(spec.name), spec.policy.limits) ?? null })
   step('start')
-  const child = await startShim(shop, spec, plan, record)
+  const child = await startShim(shop, spec, plan, attempt.record)
   const gate = new Gate(child)
   try {
-    record = { ...record, shim: identify(child.pid!) }
-    shop.records.write(record)
+    learn({ shim: identify(child.pid!) })
     const report = await gate.settled(abort)
-    const agent_pid = agentAtGate(spec, report)
-    record = { ...record, hull: identify(report.hull_pid!), agent_pid }
-    shop.records.write(record)
+    learn({ agent_pid: agentAtGate(spec, report), hull: identify(report.hull_pid!) })
+    step('record')
+    shop.records.write(attempt.record)
     step('measure')
-    requireMounts(agent_pid, plan)
-    requireDescriptors(agent_pid)
-    const effective = judged(spec, measureAgent(spec, record))
+    const effective = inspect(spec, attempt.record, plan)
     step('open')
     gate.open()
-    return { handle: handleOf(record), effective }
+    return { handle: handleOf(attempt.record), effective }
   } catch (error) {
     gate.close()
     throw error
   }
 }
 
-function firstRecord(shop: Workshop, spec: SandboxSpec): SandboxRecord {
-  const cgroup = shop.deps.cgroups?.make(keyOf(spec.name), spec.policy.limits) ?? null
-  const { name, run_dir } = spec
-  return { level: shop.inner.level, name, run_dir, cgroup, shim: null, hull: null, agent_pid: null }
+interface Plan extends HullLayout {
+  /** Shared by all sandboxes of this shape. */
+  readonly skeleton: string
+  readonly table: string
+}
+
+function planHull(shop: Workshop, spec: SandboxSpec): Plan {
+  const hidden = [...spec.hidden_paths, spec.run_dir, shop.deps.root]
+  const inside = layout(spec.policy, spec.mounts, viewHost(spec.policy, hidden, shop.files))
+  try {
+    const skeleton = sharedSkeleton(shop.deps.root, inside)
+    return { ...inside, skeleton, table: tableFor(skeleton, inside.mounts) }
+  } catch (cause) {
+    throw layoutError(cause)
+  }
 }
 
 function identify(pid: number): ProcessId {
@@ -78,80 +116,93 @@ function identify(pid: number): ProcessId {
   return { pid, start_time }
 }
 
-/** The shim leads a session of its own, so nothing that ends the pit or its terminal reaches it. */
-async function startShim(
-  shop: Workshop,
-  spec: SandboxSpec,
-  plan: HullLayout,
-  record: SandboxRecord,
-): Promise<ChildProcess> {
+/** Where the shim finds what. 0 to 2 are those of the agent; the rest is closed before it starts. */
+const FD = { report: 3, log: 5, table: 6 } as const
+
+function shimCommand(shop: Workshop, spec: SandboxSpec, plan: Plan, record: SandboxRecord): string[] {
+  const { policy, log_path } = spec
   const seat = seatArgv('gate', spec.cwd, Object.keys(spec.environment).length, spec.command ?? STAY)
-  const hull = hullArgv(
-    {
-      ...plan,
-      run_dir: hullDir(record),
-      network: spec.policy.network === 'host' ? 'host' : 'own',
-      rlimits: rlimitsFor(spec.policy.limits),
-      command: shop.inner.argv(spec.policy, seat),
-      environment: {},
-    },
-    3,
+  const hull = {
+    ...plan,
+    run_dir: plan.skeleton,
+    network: policy.network === 'host' ? ('host' as const) : ('own' as const),
+    rlimits: rlimitsFor(policy.limits),
+    command: shop.inner.argv(policy, seat),
+    environment: {},
+  }
+  const exit_record = shop.records.exitPath(record)
+  return shimArgv(
+    { exit_record, log_path, log: policy.log, cgroup: record.cgroup },
+    hullArgv(hull, { table: `/dev/fd/${FD.table}`, report_fd: FD.report }),
   )
-  const { log_path, policy } = spec
-  const exit_record = shop.records.exitPath(keyOf(spec.name))
-  const [file, ...args] = shimArgv({ exit_record, log_path, log: policy.log, cgroup: record.cgroup }, hull)
-  const filter = seccompFile(shop, policy)
+}
+
+/** The shim leads a session of its own, so nothing that ends the pit or its terminal reaches it. */
+async function startShim(shop: Workshop, spec: SandboxSpec, plan: Plan, record: SandboxRecord): Promise<ChildProcess> {
+  const [file, ...args] = shimCommand(shop, spec, plan, record)
+  const filter = seccompFile(shop, spec.policy)
   const log = await shop.pipes.take('none')
+  const table = openTable(shop, record, plan.table)
   const filterFd = filter === null ? null : openSync(filter, 'r')
   try {
     const child = spawn(file!, args, {
-      cwd: hullDir(record),
+      cwd: plan.skeleton,
       env: { PATH: SYSTEM_PATH, ...packEnvironment(spec.environment) },
       detached: true,
-      stdio: ['ignore', log.write, log.write, 'pipe', filterFd ?? 'ignore', log.read],
+      stdio: ['ignore', log.write, log.write, 'pipe', filterFd ?? 'ignore', log.read, table],
     })
     child.unref()
-    exitOf(child, file!).catch(() => {})
-    if (child.pid === undefined) await exitOf(child, file!)
+    const exit = exitOf(child, file!)
+    exit.catch(() => {})
+    if (child.pid === undefined) await exit
     return child
   } finally {
-    for (const fd of [log.read, log.write, filterFd]) if (fd !== null) closeSync(fd)
+    for (const fd of [log.read, log.write, table, filterFd]) if (fd !== null) closeSync(fd)
   }
+}
+
+/** mount(8) reads its table from regular files alone; this one has no name any more. */
+function openTable(shop: Workshop, record: SandboxRecord, text: string): number {
+  const path = join(shop.deps.root, `${record.exit_name}.table`)
+  writeFileSync(path, text, { mode: 0o600 })
+  const fd = openSync(path, 'r')
+  unlinkSync(path)
+  return fd
 }
 
 function agentAtGate(spec: SandboxSpec, report: Report): number {
   if (report.ready && report.hull_pid !== null) return youngestDescendant(report.hull_pid)
-  throw new LazarusError(
-    'spawn_failed',
-    `The sandbox of ${spec.name.agent_id} could not be started: ${report.message || 'it ended without a word'}`,
-    {
-      remedy: 'lazarus doctor says what this host can do and how to mend it.',
-      details: { log: spec.log_path },
-    },
-  )
+  const why = report.message || 'it ended without a word'
+  throw new LazarusError('spawn_failed', `The sandbox of ${spec.name.agent_id} could not be started: ${why}`, {
+    remedy: 'lazarus doctor says what this host can do and how to mend it.',
+    details: { log: spec.log_path },
+  })
+}
+
+function inspect(spec: SandboxSpec, record: SandboxRecord, plan: HullLayout): Sandbox['effective'] {
+  requireMounts(record.agent_pid!, plan)
+  requireDescriptors(record.agent_pid!)
+  return judged(spec, measureAgent(spec, record))
 }
 
 /** mount(8) leaves entries out that it takes for mounted already: every mount of the plan must be seen from inside. */
 function requireMounts(agent_pid: number, plan: HullLayout): void {
-  const seen = new Map(
-    parseMountinfo(readFileSync(`/proc/${agent_pid}/mountinfo`, 'utf8')).map((fact) => [fact.target, fact]),
-  )
+  const facts = parseMountinfo(readFileSync(`/proc/${agent_pid}/mountinfo`, 'utf8'))
+  const seen = new Map(facts.map((fact) => [fact.target, fact]))
   for (const mount of plan.mounts) {
     const fact = seen.get(mount.target)
     const writable = mount.kind === 'bind' && mount.read_only && !fact?.flags.includes('ro')
     if (fact && !writable) continue
-    throw new LazarusError(
-      'spawn_failed',
-      `The mount at ${mount.target} is ${fact ? 'writable' : 'missing'} in the started sandbox.`,
-    )
+    const what = fact ? 'writable' : 'missing'
+    throw new LazarusError('spawn_failed', `The mount at ${mount.target} is ${what} in the started sandbox.`)
   }
 }
 
-/** 3 and 4 are closed by the script at the gate; any other would be one that this process itself inherited. */
+/** The script at the gate closes what it knows of; any other would be one that this process itself inherited. */
 function requireDescriptors(agent_pid: number): void {
-  const leaked = inheritable(agent_pid).filter((fd) => fd > 4)
+  const leaked = inherited(agent_pid, FD.table)
   if (leaked.length === 0) return
-  throw new LazarusError('spawn_failed', `The sandbox inherits the descriptors ${leaked.join(', ')} of the pit.`, {
+  throw new LazarusError('spawn_failed', `The sandbox inherits descriptors of the pit: ${leaked.join(', ')}.`, {
     remedy: 'Start the pit without open descriptors beyond 0 to 2.',
   })
 }
