@@ -11,6 +11,8 @@ const CHANGES_AT_ONCE = 4
 const CREATIONS_AT_ONCE = 1
 /** A call that takes longer has no answer to wait for; builds and attached streams are not bounded by it. */
 const CALL_TIMEOUT_MS = 60_000
+/** The first container of an image with our mapping of owners makes a copy of the image. */
+const CREATE_TIMEOUT_MS = 10 * 60_000
 /** HTTP status of a start of what runs already. */
 const ALREADY = 304
 
@@ -53,7 +55,9 @@ export class PodmanClient {
   }
 
   async create(body: Docker.ContainerCreateOptions): Promise<string> {
-    return await this.#creations.pass(async () => (await bounded(this.docker.createContainer(body))).id)
+    return await this.#creations.pass(
+      async () => (await bounded(this.docker.createContainer(body), CREATE_TIMEOUT_MS)).id,
+    )
   }
 
   async start(id: string): Promise<void> {
@@ -70,6 +74,14 @@ export class PodmanClient {
 
   inspect(idOrName: string): Promise<Docker.ContainerInspectInfo> {
     return bounded(this.docker.getContainer(idOrName).inspect())
+  }
+
+  /** Whether the file system of a container has this path. */
+  has(id: string, path: string): Promise<boolean> {
+    return bounded(this.docker.getContainer(id).infoArchive({ path })).then(
+      () => true,
+      () => false,
+    )
   }
 
   pause(id: string): Promise<unknown> {
@@ -144,10 +156,10 @@ export class PodmanClient {
   }
 }
 
-async function bounded<T>(call: Promise<T>): Promise<T> {
+async function bounded<T>(call: Promise<T>, timeout = CALL_TIMEOUT_MS): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const late = new LazarusError('timed_out', `Podman did not answer within ${CALL_TIMEOUT_MS / 1000} s`)
-  const timer = setTimeout(() => reject(late), CALL_TIMEOUT_MS)
+  const late = new LazarusError('timed_out', `Podman did not answer within ${timeout / 1000} s`)
+  const timer = setTimeout(() => reject(late), timeout)
   try {
     return await Promise.race([call, promise])
   } finally {

@@ -1,16 +1,20 @@
+import type { Released } from '../../contract/mission.ts'
 import type { SandboxHandle } from '../../contract/seat.ts'
 import { isAlive, sendSignal } from '../../linux/process.ts'
-import type { Adoption, CellDriver, ExecSpec, OnOutput, SandboxSpec } from '../../ports/cell-driver.ts'
-import { agentOf, processesOf } from './cell-processes.ts'
-import { containerCgroup } from './cgroups.ts'
-import { containerName } from './container-spec.ts'
-import { Containers, type PodmanDeps } from './containers.ts'
-import { isConflict, translate } from './errors.ts'
+import type { CellDriver, ExecOutcome } from '../../ports/cell-driver.ts'
+import { agentOf } from './cell-processes.ts'
+import { Containers } from './containers.ts'
+import type { PodmanDeps, Step } from './deps.ts'
+import { endContainer } from './end.ts'
+import { translate } from './errors.ts'
 import { runExec } from './exec.ts'
+import { ExecTidier } from './exec-tidier.ts'
+import { freezeOrThaw } from './freeze.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { probePodman } from './probe.ts'
-
-export type { PodmanDeps }
+import { clearRecord } from './record.ts'
+import { Connection } from './runtime.ts'
+import { spawnContainer } from './spawn.ts'
 
 /** Level 3: rootless containers through Podman's Docker-compatible API. */
 export interface PodmanDriver extends CellDriver {
@@ -18,87 +22,98 @@ export interface PodmanDriver extends CellDriver {
   close(): Promise<void>
 }
 
-export function createPodmanDriver(deps: PodmanDeps): PodmanDriver {
-  const containers = new Containers(deps)
-  const seats = new KeyedLock()
-  const step = deps.faults ?? (() => {})
-  const nameOf = (of: SandboxHandle | SandboxSpec['name']) => containerName(of, deps.stateKey)
-  const driver: PodmanDriver = {
-    level: 'level_3',
-    capabilities: { freeze: true, log_format: 'k8s-file' },
-    probe: (abort) => probePodman(deps, driver, containers, abort),
-    spawn: (spec, abort) => seats.run(nameOf(spec.name), () => containers.spawn(spec, abort)),
-    exec: (sandbox, exec, onOutput, abort) => exec_(containers, sandbox, exec, onOutput, abort, step),
-    signal: (handle, signal) => signal_(containers, handle, signal),
-    list: () => containers.list(),
-    adopt: (handle) => adopt(containers, handle),
-    destroy: (handle) => seats.run(nameOf(handle), () => containers.destroy(handle)),
-    exits: (listener) => containers.exits.listen(listener),
-    close: () => containers.close(),
-  }
-  return driver
-}
+export const createPodmanDriver = (deps: PodmanDeps): PodmanDriver => new Level3(deps)
 
-async function exec_(
-  containers: Containers,
-  { handle, spec }: { handle: SandboxHandle; spec: SandboxSpec },
-  exec: ExecSpec,
-  onOutput: OnOutput,
-  abort: AbortSignal,
-  step: (name: string) => void,
-) {
-  const alive = () => isAlive(handle.pid, handle.start_time)
-  if (handle.container_id === null || handle.pid === null || !alive()) return { exit_code: null, signal: null }
-  const runtime = await containers.runtime()
-  const { container_id: container, pid: init } = handle
-  const target = {
-    container,
-    init,
-    alive,
-    environment: await containers.environmentOf(container),
-    started: (id: string) => containers.tidier.started(id, container),
-    limits: { limits: spec.policy.limits, memory_by_cgroup: runtime.cgroups.controllers.includes('memory') },
-  }
-  return await containers.tidier.around(() => runExec(runtime.client, target, exec, onOutput, abort, step))
-}
+class Level3 implements PodmanDriver {
+  readonly level = 'level_3'
+  readonly capabilities = { freeze: true, log_format: 'k8s-file' } as const
+  readonly #deps: PodmanDeps
+  readonly #step: Step
+  readonly #connection: Connection
+  readonly #containers: Containers
+  readonly #tidier: ExecTidier
+  /** Everything that makes or ends a sandbox, one at a time for each. */
+  readonly #changes = new KeyedLock()
 
-async function signal_(
-  containers: Containers,
-  handle: SandboxHandle,
-  signal: NodeJS.Signals | 'freeze' | 'thaw',
-): Promise<void> {
-  if (handle.pid === null || !isAlive(handle.pid, handle.start_time)) return
-  if (signal === 'freeze' || signal === 'thaw') return await freeze(containers, handle, signal)
-  // As the same uid, straight to the process: Podman's kill goes to the container's init, which hands on all but KILL.
-  const agent = agentOf(handle.pid)
-  if (agent !== null) sendSignal(agent, signal)
-}
+  constructor(deps: PodmanDeps) {
+    this.#deps = deps
+    this.#step = deps.faults ?? (() => {})
+    this.#connection = new Connection(deps)
+    this.#containers = new Containers(deps, this.#connection)
+    this.#tidier = new ExecTidier(deps.socket === null ? deps.environment : null)
+  }
 
-/** By Podman, which then refuses execs; without a cgroup of its own by stopping each process until none was missed. */
-async function freeze(containers: Containers, handle: SandboxHandle, to: 'freeze' | 'thaw'): Promise<void> {
-  const id = handle.container_id!
-  const { client } = await containers.runtime()
-  if (containerCgroup(handle.pid!, id) !== null) {
-    await (to === 'freeze' ? client.pause(id) : client.unpause(id)).catch((error: unknown) => {
-      if (!isConflict(error) && !/paused|not running/i.test(String(error)))
-        throw translate(error, `The cell could not ${to}`)
-    })
-    return
+  probe(abort: AbortSignal) {
+    return probePodman(this.#deps, this, this.#connection, abort)
   }
-  const others = () => processesOf(handle.pid!).filter((pid) => pid !== handle.pid)
-  for (let [before, now] = [-1, others().length]; now !== before; [before, now] = [now, others().length]) {
-    for (const pid of others()) sendSignal(pid, to === 'freeze' ? 'SIGSTOP' : 'SIGCONT')
-  }
-}
 
-async function adopt(containers: Containers, handle: SandboxHandle): Promise<Adoption> {
-  const found = await containers.find(handle)
-  if (!found) return { state: 'gone' }
-  const running = containers.runningOf(found)
-  if (running) {
-    const adopted = containers.handleOf(handle, handle.run_dir, running)
-    containers.watch(adopted)
-    return { state: 'running', handle: adopted }
+  spawn(...[spec, abort]: Parameters<CellDriver['spawn']>) {
+    const on = { deps: this.#deps, connection: this.#connection, containers: this.#containers, step: this.#step }
+    return this.#changes.run(this.#containers.nameOf(spec.name), () => spawnContainer(on, spec, abort))
   }
-  return { state: 'exited', exit: containers.exitOf(found, handle) }
+
+  async exec(...[{ handle, spec }, exec, onOutput, abort]: Parameters<CellDriver['exec']>): Promise<ExecOutcome> {
+    const { container_id: container, pid: init, start_time } = handle
+    const alive = () => isAlive(init, start_time)
+    if (container === null || init === null || !alive()) return { exit_code: null, signal: null }
+    const { client, cgroups } = await this.#connection.runtime()
+    const target = {
+      container,
+      init,
+      alive,
+      environment: await this.#containers.environmentOf(container),
+      limits: { limits: spec.policy.limits, memory_by_cgroup: cgroups.controllers.includes('memory') },
+      started: (id: string) => this.#tidier.started(id, container),
+    }
+    return await this.#tidier.around(() => runExec(client, target, exec, onOutput, abort, this.#step))
+  }
+
+  /** As the same uid, straight to the process: Podman's kill goes to the init, which hands on all but KILL. */
+  async signal(handle: SandboxHandle, signal: NodeJS.Signals | 'freeze' | 'thaw'): Promise<void> {
+    const { pid, start_time, container_id } = handle
+    if (pid === null || container_id === null || !isAlive(pid, start_time)) return
+    if (signal === 'freeze' || signal === 'thaw') {
+      return await freezeOrThaw((await this.#connection.runtime()).client, { pid, id: container_id }, signal)
+    }
+    const agent = agentOf(pid)
+    if (agent !== null) sendSignal(agent, signal)
+  }
+
+  list() {
+    return this.#containers.list()
+  }
+
+  adopt(handle: SandboxHandle) {
+    return this.#containers.adopt(handle)
+  }
+
+  destroy(handle: SandboxHandle): Promise<Released> {
+    return this.#changes.run(this.#containers.nameOf(handle), () => this.#destroy(handle))
+  }
+
+  exits(...[listener]: Parameters<CellDriver['exits']>) {
+    return this.#containers.exits.listen(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#containers.exits.close()
+    this.#tidier.close()
+    await this.#connection.close()
+  }
+
+  async #destroy(handle: SandboxHandle): Promise<Released> {
+    try {
+      const { client } = await this.#connection.runtime()
+      this.#step('destroy.find')
+      const found = await this.#containers.find(handle)
+      const id = found?.Id ?? handle.container_id ?? ''
+      this.#containers.forget(id)
+      this.#tidier.forget(id)
+      const released = await endContainer(client, found ?? { Id: id, State: { Pid: 0 } }, this.#step)
+      await clearRecord(handle.run_dir)
+      return released
+    } catch (error) {
+      throw translate(error, `The cell of ${handle.agent_id} could not be destroyed`)
+    }
+  }
 }

@@ -4,6 +4,7 @@ import { LazarusError } from '../../kernel/errors.ts'
 import { isAlive, sendSignal } from '../../linux/process.ts'
 import { endExecMonitors, mentioning, processesOf } from './cell-processes.ts'
 import type { PodmanClient } from './client.ts'
+import type { Step } from './deps.ts'
 import { isGone } from './errors.ts'
 import { runningOf } from './sandbox.ts'
 
@@ -16,7 +17,7 @@ const END_TIMEOUT_MS = 20_000
 export async function endContainer(
   client: PodmanClient,
   found: { readonly Id: string; readonly State: { readonly Pid: number } },
-  step: (name: string) => void,
+  step: Step,
 ): Promise<Released> {
   const running = runningOf(found.Id, found.State.Pid)
   const processes = running ? processesOf(running.pid).length : 0

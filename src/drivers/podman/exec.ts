@@ -5,6 +5,7 @@ import type { ExecOutcome, ExecSpec, OnOutput } from '../../ports/cell-driver.ts
 import { killMarked } from './cell-processes.ts'
 import type { PodmanClient } from './client.ts'
 import { feed, receive } from './conversation.ts'
+import type { Step } from './deps.ts'
 import { isGone, translate } from './errors.ts'
 import { frames } from './frames.ts'
 import { environmentLines, type Launch, launchArguments, toDrop } from './launch.ts'
@@ -32,7 +33,7 @@ export async function runExec(
   exec: ExecSpec,
   onOutput: OnOutput,
   abort: AbortSignal,
-  step: (name: string) => void,
+  step: Step,
 ): Promise<ExecOutcome> {
   const mark = randomInt(2 ** 20, 2 ** 46)
   try {

@@ -19,8 +19,12 @@ export interface Watched {
   readonly memory_bounded: boolean
 }
 
-/** What a look at Podman's record says of a container that ended; null when it has none. */
-export type Record = { readonly code: number; readonly oom: boolean; readonly died_at: string | null } | null
+/** What a look at Podman's record says of a container that ended. */
+export interface ExitRecord {
+  readonly code: number
+  readonly oom: boolean
+  readonly died_at: string
+}
 
 /** How often each watched pid is looked at: the safety net below inotify, and alone where there is no exit directory. */
 const SWEEP_MS = 1000
@@ -38,11 +42,11 @@ export class ExitWatch {
   readonly #listeners = new Set<(notice: ExitNotice) => void>()
   readonly #clock: Clock
   readonly #log: Log
-  readonly #recordOf: (id: string) => Promise<Record>
+  readonly #recordOf: (id: string) => Promise<ExitRecord | null>
   #directory: FSWatcher | null = null
   #sweep: NodeJS.Timeout | null = null
 
-  constructor(clock: Clock, log: Log, recordOf: (id: string) => Promise<Record>) {
+  constructor(clock: Clock, log: Log, recordOf: (id: string) => Promise<ExitRecord | null>) {
     this.#clock = clock
     this.#log = log
     this.#recordOf = recordOf
@@ -132,9 +136,9 @@ function readExitFile(directory: string, id: string): { code: number; died_at: s
 }
 
 /** The container's init ends with 128 + n when a signal ended the agent. No record: the runtime lost it. */
-export function exitFact(fact: Record, noticed_at: string, noticed_by: string): ExitFact {
+export function exitFact(fact: ExitRecord | null, noticed_at: string, noticed_by: string): ExitFact {
   if (!fact) return { cause: 'runtime_gone', code: null, signal: null, died_at: noticed_at, noticed_at, noticed_by }
-  const died_at = fact.died_at !== null && fact.died_at < noticed_at ? fact.died_at : noticed_at
+  const died_at = fact.died_at < noticed_at ? fact.died_at : noticed_at
   const signal = signalOf(fact.code)
   const cause = fact.oom ? 'oom' : signal ? 'signal' : 'exit'
   return { cause, code: signal ? null : fact.code, signal, died_at, noticed_at, noticed_by }

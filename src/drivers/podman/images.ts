@@ -39,7 +39,13 @@ export function createImages(client: PodmanClient, cellTag: () => Promise<string
   }
 }
 
+/** What goes into a path of the API: no way up, nothing that ends the path. */
+const REFERENCE = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,511}$/
+
 async function imageOf(client: PodmanClient, reference: string): Promise<Image> {
+  if (!REFERENCE.test(reference) || reference.includes('..')) {
+    throw new LazarusError('image_unavailable', `${JSON.stringify(reference)} is not the name of an image.`)
+  }
   try {
     const { Id, Config } = await client.image(reference)
     return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [] }

@@ -2,18 +2,18 @@ import type { LimitName, Limits } from '../../contract/policy.ts'
 
 /**
  * What runs first in every process that we start in a container, as a constant: values arrive as arguments. It drops
- * the variables that the image and Podman added, sets rlimits (the API ignores Ulimits when rootless), enters the
- * directory and becomes the command: 126 without the directory or when the command is no program, 127 when there is
+ * the variables that the image and Podman added, sets rlimits (the API ignores Ulimits when rootless; one that cannot be
+ * set is found by the measurement), enters the directory and becomes the command: 126 without the directory or when the command is no program, 127 when there is
  * none. Arguments: directory, gate, "name value" pairs, --, variables to drop, --, command.
  */
 const SCRIPT = `
 dir=$1 gate=$2; shift 2
 while [ "$1" != -- ]; do
   case $1 in
-    locks) ulimit -w "$2" 2>/dev/null || ulimit -x "$2" 2>/dev/null ;;
-    nproc) ulimit -u "$2" 2>/dev/null || ulimit -p "$2" || exit 125 ;;
-    *) ulimit "-$1" "$2" || exit 125 ;;
-  esac
+    locks) ulimit -w "$2" || ulimit -x "$2" ;;
+    nproc) ulimit -u "$2" || ulimit -p "$2" ;;
+    *) ulimit "-$1" "$2" ;;
+  esac 2>/dev/null
   shift 2
 done
 shift

@@ -9,8 +9,9 @@ import { userNamespaceChecks } from '../../linux/user-namespaces.ts'
 import type { CellDriver, SandboxMount, SandboxSpec } from '../../ports/cell-driver.ts'
 import { attackChecks, attackScript, attacksFor } from '../shared/attacks.ts'
 import { PROBE_MISSION } from '../shared/probe.ts'
-import type { Containers, PodmanDeps } from './containers.ts'
+import type { PodmanDeps } from './deps.ts'
 import { hostChecks } from './host-checks.ts'
+import type { Connection } from './runtime.ts'
 
 const CANARY = 'canary of the probe\n'
 const NAME = { mission_id: PROBE_MISSION, agent_id: 'probe', generation: 1 }
@@ -60,12 +61,12 @@ interface Trial {
 export async function probePodman(
   deps: PodmanDeps,
   driver: CellDriver,
-  containers: Containers,
+  connection: Connection,
   abort: AbortSignal,
 ): Promise<LevelReport> {
   const checks: Check[] = userNamespaceChecks()
   try {
-    const { info, cgroups } = await containers.runtime()
+    const { info, cgroups } = await connection.runtime()
     // A socket that was named may belong to the host of the container in which we run.
     checks.push(...hostChecks(info, cgroups, deps.socket === null ? existsSync : null))
   } catch (error) {
@@ -74,11 +75,11 @@ export async function probePodman(
   }
   const missing = checks.find(({ name, ok }) => !ok && !name.includes('.'))
   if (missing) return unavailable(checks, missing.message, missing.remedy)
-  const overlay = await tryOut(deps, driver, containers, 'overlay', abort)
+  const overlay = await tryOut(deps, driver, connection, 'overlay', abort)
   const last =
     overlay.failure === null || HOPELESS.has(overlay.failure.code)
       ? overlay
-      : await tryOut(deps, driver, containers, 'clone', abort)
+      : await tryOut(deps, driver, connection, 'clone', abort)
   if (last.failure !== null) return unavailable(checks, last.failure.message, last.failure.remedy)
   return verdict(deps, [...checks, ...last.checks, overlayCheck(overlay.failure)], last.effective!)
 }
@@ -116,7 +117,7 @@ function verdict(deps: PodmanDeps, checks: Check[], effective: EffectiveIsolatio
 async function tryOut(
   deps: PodmanDeps,
   driver: CellDriver,
-  containers: Containers,
+  connection: Connection,
   workspace: 'overlay' | 'clone',
   abort: AbortSignal,
 ): Promise<Trial> {
@@ -136,7 +137,7 @@ async function tryOut(
     layOut(directory)
     const sandbox = await driver.spawn(spec, abort)
     handle = sandbox.handle
-    const checks = await attack(deps, driver, containers, { handle, spec }, abort)
+    const checks = await attack(deps, driver, connection, { handle, spec }, abort)
     return { effective: sandbox.effective, checks: [...checks, homeCheck(directory)], failure: null }
   } catch (error) {
     return { effective: null, checks: [], failure: asLazarusError(error) }
@@ -151,12 +152,12 @@ async function tryOut(
 async function attack(
   deps: PodmanDeps,
   driver: CellDriver,
-  containers: Containers,
+  connection: Connection,
   cell: { handle: SandboxHandle; spec: SandboxSpec },
   abort: AbortSignal,
 ): Promise<Check[]> {
   const attacks = attacksOfLevel3(deps.policy)
-  const { service } = await containers.runtime()
+  const { service } = await connection.runtime()
   const monitor = processFact(cell.handle.pid ?? 0)?.parent ?? 0
   const home = join(deps.root, 'probe', 'home-of-somebody')
   const command = [

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PodmanDeps } from './containers.ts'
+import type { PodmanDeps } from './deps.ts'
 
 /**
  * The API takes a profile as a path on the host, so it is laid into our own directory, which is there under the same

@@ -16,6 +16,8 @@ export interface ServiceOptions {
 
 export interface PodmanService {
   readonly socket: string
+  /** false when it was ours and has died. */
+  lives(): boolean
   /** Ends the service when it is ours. Containers go on: each has a monitor of its own. */
   close(): void
 }
@@ -29,22 +31,25 @@ const START_TIMEOUT_MS = 15_000
 
 /** Finds the API, or starts one that outlives this process, so that a pit that was killed finds it again. */
 export async function openService(options: ServiceOptions): Promise<PodmanService> {
-  if (options.socket) return { socket: options.socket, close() {} }
+  if (options.socket) return { socket: options.socket, lives: () => true, close() {} }
   mkdirSync(options.directory, { recursive: true, mode: 0o700 })
   const socket = join(options.directory, 'podman.sock')
   const record = readRecord(options.directory)
-  if (record && isAlive(record.pid, record.start_time) && (await answers(socket)))
-    return ours(socket, options.directory, record)
-  if (record && isAlive(record.pid, record.start_time)) sendSignal(record.pid, 'SIGKILL')
+  if (record && isAlive(record.pid, record.start_time)) {
+    if (await answers(socket)) return ours(socket, options.directory, record)
+    sendSignal(record.pid, 'SIGKILL')
+  }
   return await start(socket, options)
 }
 
 function ours(socket: string, directory: string, record: ServiceRecord): PodmanService {
+  const lives = () => isAlive(record.pid, record.start_time)
   return {
     socket,
+    lives,
     close() {
-      if (isAlive(record.pid, record.start_time)) sendSignal(record.pid, 'SIGTERM')
-      for (const file of [socket, recordPath(directory), logPath(directory)]) rmSync(file, { force: true })
+      if (lives()) sendSignal(record.pid, 'SIGTERM')
+      rmSync(directory, { recursive: true, force: true })
     },
   }
 }
@@ -63,12 +68,15 @@ async function start(socket: string, options: ServiceOptions): Promise<PodmanSer
     child.once('error', (error) => resolve(error.message))
     child.once('exit', (code) => resolve(`it ended with ${code}: ${readLog(options.directory)}`))
   })
-  const reason = await Promise.race([failed, untilAnswers(socket)])
-  if (reason !== null || child.pid === undefined) throw cannotStart(reason ?? 'no process')
-  child.unref()
+  if (child.pid === undefined) throw cannotStart(await failed)
+  // Before it answers: a pit that is killed here finds it again, too.
   const record = { pid: child.pid, start_time: startTime(child.pid) ?? '' }
   writeFileSync(recordPath(options.directory), JSON.stringify(record), { mode: 0o600 })
-  return ours(socket, options.directory, record)
+  const reason = await Promise.race([failed, untilAnswers(socket)])
+  child.unref()
+  if (reason === null) return ours(socket, options.directory, record)
+  sendSignal(child.pid, 'SIGKILL')
+  throw cannotStart(reason)
 }
 
 const recordPath = (directory: string) => join(directory, 'podman.json')
