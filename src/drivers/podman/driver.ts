@@ -106,10 +106,10 @@ class Level3 implements PodmanDriver {
       const { client } = await this.#connection.runtime()
       this.#step('destroy.find')
       const found = await this.#containers.find(handle)
-      const id = found?.Id ?? handle.container_id ?? ''
-      this.#containers.forget(id)
-      this.#tidier.forget(id)
-      const released = await endContainer(client, found ?? { Id: id, State: { Pid: 0 } }, this.#step)
+      const id = found?.Id ?? handle.container_id
+      if (id !== null) this.#containers.forget(id)
+      if (id !== null) this.#tidier.forget(id)
+      const released = await endContainer(client, id, found, this.#step)
       await clearRecord(handle.run_dir)
       return released
     } catch (error) {

@@ -12,14 +12,16 @@ const END_TIMEOUT_MS = 20_000
 
 /**
  * Kills the container's init, which takes every process of its pid namespace along (setsid, double forks, ignored
- * signals, stopped or frozen ones), removes the container, and waits until nothing of it is left on the host.
+ * signals, stopped or frozen ones), removes the container, and waits until nothing of it is left on the host. Only what
+ * was found under our own name is removed: an id that somebody remembers may be of another pit's container.
  */
 export async function endContainer(
   client: PodmanClient,
-  found: { readonly Id: string; readonly State: { readonly Pid: number } },
+  id: string | null,
+  found: { readonly State: { readonly Pid: number } } | null,
   step: Step,
 ): Promise<Released> {
-  const running = runningOf(found.Id, found.State.Pid)
+  const running = found && id !== null ? runningOf(id, found.State.Pid) : null
   const processes = running ? processesOf(running.pid).length : 0
   const mounts = running ? mountsOf(running.pid) : 0
   step('destroy.kill')
@@ -28,9 +30,9 @@ export async function endContainer(
     await until('its processes end', () => !isAlive(running.pid, running.start_time))
   }
   step('destroy.remove')
-  const containers = found.Id === '' ? 0 : await remove(client, found.Id)
+  const containers = found && id !== null ? await remove(client, id) : 0
   step('destroy.rest')
-  if (found.Id !== '') await endMonitors(found.Id)
+  if (id !== null) await endMonitors(id)
   return { processes, containers, mounts }
 }
 

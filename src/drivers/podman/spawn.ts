@@ -107,7 +107,7 @@ async function discard(on: Spawning, client: PodmanClient, spec: SandboxSpec): P
   try {
     const found = await on.containers.find(spec.name)
     if (found) on.containers.forget(found.Id)
-    if (found) await endContainer(client, found, () => {})
+    if (found) await endContainer(client, found.Id, found, () => {})
     await clearRecord(spec.run_dir)
   } catch (error) {
     on.deps.log.error(
