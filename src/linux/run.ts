@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { LazarusError } from '../kernel/errors.ts'
 
 export type Chunks = Uint8Array | AsyncIterable<Uint8Array> | null
@@ -37,7 +37,7 @@ const STDERR_KEPT = 16 * 1024
  */
 export async function run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   options.abort?.throwIfAborted()
-  const child = spawn(file, args, {
+  const child = launch(file, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: options.environment,
     detached: true,
@@ -56,7 +56,8 @@ async function supervise(child: ChildProcess, file: string, options: RunOptions)
   options.abort?.addEventListener('abort', onAbort, { once: true })
   const timer = options.timeout_ms === undefined ? undefined : setTimeout(() => end('timeout'), options.timeout_ms)
   try {
-    const exited = exitOf(child, file)
+    // What the program leaves behind in its group may hold the pipes open.
+    const exited = exitOf(child, file).finally(() => killGroup(child))
     const feeding = feed(child, options.stdin ?? null)
     const stderr = collectTail(child.stderr!, STDERR_KEPT)
     const stdout = takeStdout(child, options, () => end('overflow')).catch((error) => {
@@ -68,6 +69,15 @@ async function supervise(child: ChildProcess, file: string, options: RunOptions)
   } finally {
     clearTimeout(timer)
     options.abort?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** spawn that throws only LazarusErrors. A program that is not there is told by `exitOf`. */
+export function launch(file: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  try {
+    return spawn(file, args, options)
+  } catch (cause) {
+    throw cannotStart(file, cause as NodeJS.ErrnoException)
   }
 }
 

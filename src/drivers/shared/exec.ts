@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
@@ -6,7 +6,7 @@ import { LazarusError } from '../../kernel/errors.ts'
 import { rlimitWords, SYSTEM_PATH } from '../../linux/hull.ts'
 import type { Pipe } from '../../linux/pipes.ts'
 import { isAlive, processFact } from '../../linux/process.ts'
-import { type Chunks, type Exit, exitOf } from '../../linux/run.ts'
+import { type Chunks, type Exit, exitOf, launch } from '../../linux/run.ts'
 import { signalName, signalNumber } from '../../linux/signals.ts'
 import type { ExecOutcome, ExecSpec, OnOutput, SandboxSpec } from '../../ports/cell-driver.ts'
 import { Gate } from './gate.ts'
@@ -115,7 +115,7 @@ async function startExec(shop: Workshop, place: ExecPlace, exec: ExecSpec): Prom
   const filterFd = filter === null ? null : openSync(filter, 'r')
   const [file, ...args] = execArgv(shop, place, exec)
   try {
-    const child = spawn(file!, args, {
+    const child = launch(file!, args, {
       env: { PATH: SYSTEM_PATH, ...packEnvironment(exec.environment) },
       detached: true,
       stdio: [stdin?.read ?? 'ignore', stdout.write, stderr.write, 'pipe', filterFd ?? 'ignore'],

@@ -11,13 +11,27 @@ import type { ExitRecord, Records, SandboxRecord } from './records.ts'
 const POLL_MS = 5_000
 const POLL_WITHOUT_INOTIFY_MS = 100
 
+/** How long a shim may take between the death of its hull and the record of it. */
+export const RECORD_WITHIN_MS = 2_000
+
+interface Watched {
+  readonly record: SandboxRecord
+  /** Monotonic. */
+  dead_since: number | null
+}
+
 type Listener = (notice: ExitNotice) => void
 
 export interface WatchDeps {
   readonly records: Records
   readonly clock: Clock
   readonly log: Log
+  /** How a directory is watched; inotify in earnest. */
+  readonly watchDirectory?: (path: string, changed: (name: string | null) => void) => FSWatcher
 }
+
+const byInotify: NonNullable<WatchDeps['watchDirectory']> = (path, changed) =>
+  watch(path, { persistent: false }, (_, name) => changed(name))
 
 /**
  * Notices deaths: one inotify watch on the directory of exit records for all sandboxes, so a cell that uses inotify
@@ -26,13 +40,13 @@ export interface WatchDeps {
 export class ExitWatch {
   readonly #deps: WatchDeps
   /** By the name of the exit record. */
-  readonly #watched = new Map<string, { record: SandboxRecord; missed: boolean }>()
+  readonly #watched = new Map<string, Watched>()
   readonly #listeners = new Set<Listener>()
-  #watcher: FSWatcher | null = null
   #poll: NodeJS.Timeout | null = null
 
   constructor(deps: WatchDeps) {
     this.#deps = deps
+    this.#begin()
   }
 
   listen(listener: Listener): Disposable {
@@ -41,9 +55,8 @@ export class ExitWatch {
   }
 
   add(record: SandboxRecord): void {
-    this.#start()
     const name = record.exit_name
-    if (!this.#watched.has(name)) this.#watched.set(name, { record, missed: false })
+    if (!this.#watched.has(name)) this.#watched.set(name, { record, dead_since: null })
     this.#look(name, 'exit record')
   }
 
@@ -51,29 +64,25 @@ export class ExitWatch {
     this.#watched.delete(record.exit_name)
   }
 
-  #start(): void {
-    if (this.#poll) return
-    const every = this.#watchDirectory() ? POLL_MS : POLL_WITHOUT_INOTIFY_MS
-    this.#poll = setInterval(() => this.#pollAll(), every).unref()
-  }
-
-  #watchDirectory(): boolean {
-    const fall = (error: unknown) => {
-      this.#deps.log.warn({ err: error }, 'no inotify watch on exit records; polling instead')
-      this.#watcher?.close()
-      if (this.#poll) clearInterval(this.#poll)
-      this.#poll = setInterval(() => this.#pollAll(), POLL_WITHOUT_INOTIFY_MS).unref()
-    }
+  #begin(): void {
     try {
-      this.#watcher = watch(this.#deps.records.exits, { persistent: false }, (_, name) => {
+      const watcher = (this.#deps.watchDirectory ?? byInotify)(this.#deps.records.exits, (name) => {
         if (name !== null) this.#look(name, 'exit record')
       })
-      this.#watcher.on('error', fall)
-      return true
+      watcher.on('error', (error) => {
+        watcher.close()
+        this.#fallBack(error)
+      })
+      this.#poll = setInterval(() => this.#pollAll(), POLL_MS).unref()
     } catch (error) {
-      this.#deps.log.warn({ err: error }, 'no inotify watch on exit records; polling instead')
-      return false
+      this.#fallBack(error)
     }
+  }
+
+  #fallBack(error: unknown): void {
+    this.#deps.log.warn({ err: error }, 'no inotify watch on exit records; polling instead')
+    if (this.#poll) clearInterval(this.#poll)
+    this.#poll = setInterval(() => this.#pollAll(), POLL_WITHOUT_INOTIFY_MS).unref()
   }
 
   #look(name: string, noticed_by: string): boolean {
@@ -84,13 +93,15 @@ export class ExitWatch {
     return true
   }
 
-  /** A hull that is dead without a record gets one more round: its shim may be writing. */
+  /** A hull that is dead without a record gets a while: its shim may be writing. */
   #pollAll(): void {
+    const now = this.#deps.clock.monotonic()
     for (const [name, watched] of this.#watched) {
       const { hull } = watched.record
       if (this.#look(name, 'poll') || isAlive(hull?.pid ?? null, hull?.start_time ?? null)) continue
-      if (watched.missed) this.#tell(watched.record, goneFact(watched.record, this.#deps.clock, 'poll'))
-      watched.missed = true
+      watched.dead_since ??= now
+      if (now - watched.dead_since >= RECORD_WITHIN_MS)
+        this.#tell(watched.record, goneFact(watched.record, this.#deps.clock, 'poll'))
     }
   }
 

@@ -45,7 +45,7 @@ export function viewHost(
   const host = policy.root === 'host'
   return {
     ...(host ? entriesOfRoot() : { directories: [], symlinks: {} }),
-    hidden: host ? resolveHidden([...policy.masks, '/sys/fs/cgroup', ...hidden_paths]) : [],
+    hidden: resolveHidden(host ? [...policy.masks, '/sys/fs/cgroup', ...hidden_paths] : hidden_paths, policy),
     shown: host ? [] : resolveShown(policy.read_only_paths),
     files: host ? existing(files) : files,
     resolv_conf: policy.network === 'host' ? resolve('/etc/resolv.conf') : null,
@@ -79,9 +79,9 @@ function resolve(path: string): string | null {
   }
 }
 
-function resolveHidden(paths: readonly string[]): HostView['hidden'] {
+function resolveHidden(paths: readonly string[], policy: Policy): HostView['hidden'] {
   const found = new Set(paths.map(resolve).filter((path) => path !== null))
-  if (found.has('/')) {
+  if (found.has('/') && policy.root === 'host') {
     throw new LazarusError(
       'home_mount_refused',
       'The root directory itself is to be hidden: level 1 shows the host and cannot do that.',

@@ -20,14 +20,12 @@ import type {
 } from '../../ports/cell-driver.ts'
 import { endSandbox } from './end.ts'
 import { execInSandbox } from './exec.ts'
-import { ExitWatch, endFact, factOf, goneFact } from './exit-watch.ts'
+import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { judged, measureAgent, newAttempt, startSandbox } from './start.ts'
 import { type HullDriverDeps, type Inner, openWorkshop, type Workshop } from './workshop.ts'
-
-const RECORD_WITHIN_MS = 2_000
 
 /** Levels 1 and 2: a shim that outlives the pit, a hull, and inside it the inner step that tells the levels apart. */
 export class HullDriver implements CellDriver {

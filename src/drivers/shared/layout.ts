@@ -33,7 +33,7 @@ const tmpfs = (target: string, bytes: number, mode: string): HullMount => ({
 const mask = (hidden: HostView['hidden'][number]): HullMount =>
   hidden.directory
     ? { kind: 'tmpfs', target: hidden.path, options: 'ro,noexec,size=4k,nr_inodes=2,mode=755' }
-    : { kind: 'bind', source: '/dev/null', target: hidden.path, read_only: true }
+    : fileOver(hidden.path, '/dev/null')
 
 const show = (source: string, target: string, except: readonly string[] = []): HullMount => ({
   kind: 'bind',
@@ -72,35 +72,36 @@ function hostRoot(host: HostView): Root {
   const hidden = host.hidden.map(({ path }) => path)
   const visible = host.directories.filter((path) => !OWN.includes(path))
   const shown = visible.filter((path) => !hidden.includes(path))
-  const covered = host.hidden.filter(
-    ({ path }) =>
-      shown.some((top) => contains(top, path)) && !hidden.some((other) => other !== path && contains(other, path)),
-  )
   return {
-    mounts: [
-      ...shown.map((path) => show(path, path, hidden)),
-      ...covered.map(mask),
-      ...Object.entries(host.files).map(([path, source]) => fileOver(path, source)),
-    ],
+    mounts: [...shown.map((path) => show(path, path, hidden)), ...masks(host, shown), ...fixedFiles(host)],
     symlinks: Object.fromEntries(Object.entries(host.symlinks).filter(([path]) => !OWN.includes(path))),
     directories: visible.filter((path) => hidden.includes(path)),
   }
 }
 
-const fileOver = (target: string, source: string): HullMount => ({ kind: 'bind', source, target, read_only: true })
-
+/** Only the paths that the policy shows; a hidden one among them or below them is covered all the same. */
 function minimalRoot(host: HostView): Root {
+  const hidden = host.hidden.map(({ path }) => path)
   const kept = host.shown.filter((entry) => entry.symlink === null)
   const links = host.shown.filter((entry) => entry.symlink !== null)
+  const paths = kept.map(({ path }) => path)
   return {
-    mounts: [
-      ...kept.map(({ path, source }) => show(source, path)),
-      ...Object.entries(host.files).map(([path, source]) => fileOver(path, source)),
-    ],
+    mounts: [...kept.map(({ path, source }) => show(source, path, hidden)), ...masks(host, paths), ...fixedFiles(host)],
     symlinks: Object.fromEntries(links.map(({ path, symlink }) => [path, symlink!])),
     directories: [],
   }
 }
+
+const masks = (host: HostView, shown: readonly string[]): HullMount[] =>
+  host.hidden
+    .filter(({ path }) => shown.some((top) => contains(top, path)))
+    .filter(({ path }) => !host.hidden.some((other) => other.path !== path && contains(other.path, path)))
+    .map(mask)
+
+const fixedFiles = (host: HostView): HullMount[] =>
+  Object.entries(host.files).map(([path, source]) => fileOver(path, source))
+
+const fileOver = (target: string, source: string): HullMount => ({ kind: 'bind', source, target, read_only: true })
 
 /** With the host's root, /etc/resolv.conf is there and often leads into /run, which is hidden: the file is put back there. */
 const resolvConf = (source: string, policy: Policy): HullMount =>

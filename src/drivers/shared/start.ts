@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { closeSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PromiseName } from '../../contract/policy.ts'
@@ -9,7 +9,7 @@ import { inherited } from '../../linux/descriptors.ts'
 import { type HullLayout, hullArgv, layoutError, SYSTEM_PATH, tableFor } from '../../linux/hull.ts'
 import { parseMountinfo } from '../../linux/mountinfo.ts'
 import { startTime, youngestDescendant } from '../../linux/process.ts'
-import { exitOf } from '../../linux/run.ts'
+import { exitOf, launch } from '../../linux/run.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { Gate, type Report } from './gate.ts'
 import { viewHost } from './host-view.ts'
@@ -145,7 +145,7 @@ async function startShim(shop: Workshop, spec: SandboxSpec, plan: Plan, record: 
   const table = openTable(shop, record, plan.table)
   const filterFd = filter === null ? null : openSync(filter, 'r')
   try {
-    const child = spawn(file!, args, {
+    const child = launch(file!, args, {
       cwd: plan.skeleton,
       env: { PATH: SYSTEM_PATH, ...packEnvironment(spec.environment) },
       detached: true,
