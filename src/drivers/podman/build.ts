@@ -91,6 +91,8 @@ async function build(client: PodmanClient, containerfile: string, tag: string, a
       dockerfile: basename(containerfile),
       rm: true,
       forcerm: true,
+      // One layer, and no image in between that a failed build would leave.
+      layers: false,
       pull: false,
       abortSignal: abort,
     }
