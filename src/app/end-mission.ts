@@ -1,5 +1,5 @@
 import type { DestroyReport, HomesProof, Mission } from '../contract/mission.ts'
-import { archived, destroyed, startArchive, startDestroy } from '../domain/decide.ts'
+import { archived, commitsSaved, destroyed, startArchive, startDestroy } from '../domain/decide.ts'
 import type { MissionState } from '../domain/mission.ts'
 import { seatsToRelease } from '../domain/plan.ts'
 import { missionView } from '../domain/views.ts'
@@ -31,7 +31,8 @@ export async function finishDestroy(ctx: Context, mission_id: string): Promise<D
     const begun = ctx.book.get(mission_id)
     if (begun.report) return begun.report
     await releaseSeats(ctx, begun)
-    await ctx.workspace.closeMission(mission_id, begun.base, { repository: false })
+    const kept = await ctx.workspace.closeMission(mission_id, begun.base, { repository: false })
+    if (kept) await ctx.book.commit(mission_id, (now) => commitsSaved(now, kept))
     ctx.faults?.('remove_directory')
     await ctx.cells.remove(mission_id)
     const homes = await proveHomes(ctx, begun.destroy?.seal_id ?? null)

@@ -87,23 +87,3 @@ export async function withCopy<T>(session: Session, source: Source, work: () => 
     await rm(to, { recursive: true, force: true })
   }
 }
-
-interface Bundle {
-  readonly repository: string
-  readonly branch: string
-  /** Where the commits begin; null: at the very beginning. */
-  readonly base: string | null
-  readonly name: string
-  readonly signal: AbortSignal
-}
-
-/** The delivered commits as a file of their own, which `git fetch` reads; it stays when the cell is destroyed. */
-export async function bundle(session: Session, { repository, branch, base, name, signal }: Bundle): Promise<string> {
-  const directory = join(session.state_dir, 'delivered')
-  const path = join(directory, `${name}.bundle`)
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  const range = base === null ? [] : [`^${base}`]
-  const place = { ...placeOf(session, repository), signal }
-  await git(place, ['bundle', 'create', '--quiet', path, `refs/heads/${branch}`, ...range])
-  return path
-}

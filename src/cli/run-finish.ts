@@ -2,7 +2,6 @@ import type { DestroyReport, Mission } from '../contract/mission.ts'
 import type { Collection } from '../contract/seat.ts'
 import { isLazarusError } from '../kernel/errors.ts'
 import { ApiError } from './client.ts'
-import { bundle } from './hand-over.ts'
 import { describeCollection, fetchLine } from './render/collection.ts'
 import { plain } from './render/colour.ts'
 import { describeDestroy } from './render/destroy.ts'
@@ -35,14 +34,15 @@ export async function finishRun(session: Session, finish: Finish): Promise<RunEn
   try {
     const collection = finish.seat === null ? null : await collect(session, finish.seat)
     kept = reasonToKeep(session, collection, finish.keep)
-    const fetch = collection && (await wayHome(session, finish.mission.mission_id, collection, kept !== null))
-    end = { ...end, collection, fetch }
+    end = { ...end, collection }
     if (kept === null) end = { ...end, destroyed: await destroy(session, finish.mission.mission_id) }
   } catch (error) {
     if (!(error instanceof ApiError || isLazarusError(error))) throw error
     kept = error.message
   }
-  if (end.fetch !== null) session.note(`To bring the commits home:\n  ${end.fetch}`)
+  end = { ...end, fetch: wayHome(end) }
+  // A destroy tells it itself.
+  if (end.fetch !== null && end.destroyed === null) session.note(`To bring the commits home:\n  ${end.fetch}`)
   if (kept !== null) tellKept(session, finish, kept)
   return end
 }
@@ -69,17 +69,10 @@ function reasonToKeep(session: Session, collection: Collection | null, keep: boo
   return session.isRemote && (collection?.commits.length ?? 0) > 0 ? 'its commits are on the other host' : null
 }
 
-/** A kept mission keeps its trusted repository; that of a destroyed one goes, so its commits move into a bundle. */
-async function wayHome(
-  session: Session,
-  mission_id: string,
-  collection: Collection,
-  kept: boolean,
-): Promise<string | null> {
-  const { commits, branch, repository, base } = collection
-  if (commits.length === 0) return null
-  if (kept) return fetchLine(repository, branch)
-  return fetchLine(await bundle(session, { repository, branch, base, name: mission_id, signal: goesOn }), branch)
+/** A kept mission keeps its trusted repository; of a destroyed one a bundle is left. */
+function wayHome({ collection, destroyed }: RunEnd): string | null {
+  if (collection === null || collection.commits.length === 0) return null
+  return fetchLine(destroyed?.collected?.path ?? collection.repository, collection.branch)
 }
 
 function tellKept(session: Session, { mission, ownPit }: Finish, why: string): void {

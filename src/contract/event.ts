@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { agentId, isoDateTime, isolationLevel, missionId, role } from './ids.ts'
-import { baseRef, cellPolicies, finalSnapshot, homesProof, released, workspaceMode } from './mission.ts'
+import { baseRef, cellPolicies, finalSnapshot, homesProof, keptCommits, released, workspaceMode } from './mission.ts'
 import { effectiveIsolation, limits, networkMode, policy } from './policy.ts'
 import { command, exitFact, sandboxHandle, workOutcome } from './seat.ts'
 
@@ -25,7 +25,8 @@ export const domainEvent = z.discriminatedUnion('type', [
   mission('archive_started', {}),
   mission('mission_archived', { record: z.string() }),
   mission('destroy_started', { force: z.boolean(), seal_id: z.string().nullable().meta({ description: 'The homes before; compared after' }) }),
-  mission('mission_destroyed', { final_checkpoints: z.array(finalSnapshot), homes: homesProof, released }),
+  mission('commits_saved', { collected: keptCommits }),
+  mission('mission_destroyed', { final_checkpoints: z.array(finalSnapshot), collected: keptCommits.nullable(), homes: homesProof, released }),
   seat('seat_requested', {
     role, command: command.nullable(), resume_command: command.nullable(), env_names: z.array(z.string()),
     network: networkMode.nullable(), limits: limits.nullable(), token_hash: z.string(),

@@ -84,6 +84,15 @@ export const finalSnapshot = z.strictObject({
 })
 export type FinalSnapshot = z.infer<typeof finalSnapshot>
 
+export const keptCommits = z.strictObject({
+  path: z.string().meta({ description: 'git bundle in the trash; git fetch reads it in any checkout that has the base' }),
+  branches: z.array(z.string()).meta({ description: 'mission/<agent_id>, each with what was collected of it beyond the base' }),
+  bytes: z.int(),
+  sha256: z.string(),
+  keep_until: isoDateTime,
+})
+export type KeptCommits = z.infer<typeof keptCommits>
+
 export const released = z.strictObject({ processes: z.int(), containers: z.int(), mounts: z.int() })
 export type Released = z.infer<typeof released>
 
@@ -91,6 +100,7 @@ export const destroyReport = z.strictObject({
   mission_id: missionId,
   status: z.literal('destroyed'),
   final_checkpoints: z.array(finalSnapshot),
+  collected: keptCommits.nullable().meta({ description: 'Where the collected commits are now; null when there were none' }),
   homes: homesProof,
   released,
 })

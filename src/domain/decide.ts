@@ -1,5 +1,5 @@
 import type { DomainEvent } from '../contract/event.ts'
-import type { DestroyReport, FinalSnapshot, Released } from '../contract/mission.ts'
+import type { DestroyReport, FinalSnapshot, KeptCommits, Released } from '../contract/mission.ts'
 import type { EffectiveIsolation } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle, SeatRequest, WorkOutcome } from '../contract/seat.ts'
 import { LazarusError } from '../kernel/errors.ts'
@@ -143,6 +143,12 @@ export function startDestroy(state: MissionState, force: boolean, seal_id: strin
   return [mission('destroy_started', { force, seal_id })]
 }
 
+/** Recorded before the directory is removed, so that a destroy that is interrupted still knows where the commits went. */
+export function commitsSaved(state: MissionState, collected: KeptCommits): Decision {
+  if (state.status !== 'destroying' || state.kept_commits?.path === collected.path) return []
+  return [mission('commits_saved', { collected })]
+}
+
 export function destroyed(state: MissionState, report: Pick<DestroyReport, 'final_checkpoints' | 'homes' | 'released'>): Decision {
-  return state.status === 'destroying' ? [mission('mission_destroyed', report)] : []
+  return state.status === 'destroying' ? [mission('mission_destroyed', { ...report, collected: state.kept_commits })] : []
 }

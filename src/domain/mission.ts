@@ -1,6 +1,6 @@
 import type { RecordedEvent } from '../contract/event.ts'
 import type { IsolationLevel, Role } from '../contract/ids.ts'
-import type { BaseRef, CellPolicies, DestroyReport, FinalSnapshot, MissionStatus, Released, WorkspaceMode } from '../contract/mission.ts'
+import type { BaseRef, CellPolicies, DestroyReport, FinalSnapshot, KeptCommits, MissionStatus, Released, WorkspaceMode } from '../contract/mission.ts'
 import type { EffectiveIsolation, Limits, NetworkMode, Policy } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle, SeatStatus, WorkOutcome } from '../contract/seat.ts'
 import { unreachable } from '../kernel/exhaustive.ts'
@@ -48,6 +48,8 @@ export interface MissionState {
   readonly seats: ReadonlyMap<string, SeatState>
   /** The intent that an unfinished destroy recorded. */
   readonly destroy: { readonly seal_id: string | null } | null
+  /** What an unfinished destroy saved of the collected commits. */
+  readonly kept_commits: KeptCommits | null
   readonly report: DestroyReport | null
 }
 
@@ -74,6 +76,7 @@ function created(event: RecordedEvent & { type: 'mission_created' }): MissionSta
     created_at: event.at,
     seats: new Map(),
     destroy: null,
+    kept_commits: null,
     report: null,
   }
 }
@@ -99,6 +102,8 @@ function evolveMission(state: MissionState, event: MissionEvent): MissionState {
       return { ...state, status: 'archived' }
     case 'destroy_started':
       return { ...state, status: 'destroying', destroy: { seal_id: event.data.seal_id } }
+    case 'commits_saved':
+      return { ...state, kept_commits: event.data.collected }
     case 'mission_destroyed':
       return { ...state, status: 'destroyed', report: { mission_id: state.mission_id, status: 'destroyed', ...event.data } }
     default:

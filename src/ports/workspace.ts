@@ -1,5 +1,5 @@
 import type { SeatName } from '../contract/ids.ts'
-import type { BaseRef, FinalSnapshot, WorkspaceMode } from '../contract/mission.ts'
+import type { BaseRef, FinalSnapshot, KeptCommits, WorkspaceMode } from '../contract/mission.ts'
 import type { Role } from '../contract/ids.ts'
 import type { Collection } from '../contract/seat.ts'
 import type { SandboxMount } from './cell-driver.ts'
@@ -42,8 +42,11 @@ export interface Workspace {
   discardToTrash(layer: SeatLayer, abort: AbortSignal): Promise<FinalSnapshot | null>
   /** Deletes the layer, through the airlock. */
   removeSeat(seat: SeatName): Promise<void>
-  /** Drops the reference on the base, and the mission's trusted repository unless it is kept. */
-  closeMission(mission_id: string, base: BaseRef, keep: { readonly repository: boolean }): Promise<void>
-  /** Deletes trash that is past its retention and bases that nobody references. */
+  /**
+   * Drops the reference on the base, and the mission's trusted repository unless it is kept. What was collected in it
+   * goes into the trash first, as a bundle that is durable before anything is removed; null when there is nothing.
+   */
+  closeMission(mission_id: string, base: BaseRef, keep: { readonly repository: boolean }): Promise<KeptCommits | null>
+  /** Deletes trash that is past its retention, bases that nobody references, mirrors and copies that nobody used of late. */
   sweep(): Promise<void>
 }

@@ -13,6 +13,9 @@ const NULL_ID = '0'.repeat(40)
 const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904'
 const MOST_COMMITS = 1000
 
+/** The commit that every seat started from; missing where the worktree started empty. */
+export const BASE_REF = 'refs/lazarus/base'
+
 /** The mission's own repository on the host: what was collected, checked, and nothing else. */
 export interface TrustedRepository {
   readonly path: string
@@ -35,7 +38,7 @@ export async function ensureTrusted(
       mirror === null ? [] : [join(mirror, 'objects')],
     )
     if (mirror !== null && base.commit !== null) {
-      await createFile(join(building, 'packed-refs'), `# pack-refs with: sorted \n${base.commit} refs/lazarus/base\n`)
+      await createFile(join(building, 'packed-refs'), `# pack-refs with: sorted \n${base.commit} ${BASE_REF}\n`)
       const shallow = await shallowOf(mirror)
       if (shallow !== '') await createFile(join(building, 'shallow'), shallow)
     }
@@ -70,7 +73,7 @@ export async function keptIds(
   agent_id: string,
   abort: AbortSignal,
 ): Promise<readonly string[]> {
-  const refs = ['refs/lazarus/base', branchRef(agent_id), formerRefs(agent_id)]
+  const refs = [BASE_REF, branchRef(agent_id), formerRefs(agent_id)]
   const done = await git(['for-each-ref', '--format=%(objectname)', ...refs], { repository: path, abort })
   return text(done).split('\n').filter(Boolean)
 }

@@ -1,13 +1,14 @@
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SeatName } from '../contract/ids.ts'
-import type { BaseRef } from '../contract/mission.ts'
+import type { BaseRef, KeptCommits } from '../contract/mission.ts'
 import type { Collection } from '../contract/seat.ts'
 import type { SeatLayer, Workspace } from '../ports/workspace.ts'
 import type { CollectContext } from './collect.ts'
 import { collect, uncollected } from './collect.ts'
 import { diff } from './diff.ts'
 import { exists, removeOwnTree, requireDirectories } from './durable.ts'
+import { keepCommits } from './kept-commits.ts'
 import { formOf } from './layer.ts'
 import type { SeatPlaces } from './mounts.ts'
 import { airlockView, mountSources, sandboxMounts, writtenBy } from './mounts.ts'
@@ -109,9 +110,14 @@ class LayeredWorkspace implements Workspace {
     })
   }
 
-  async closeMission(mission_id: string, base: BaseRef, keep: { readonly repository: boolean }): Promise<void> {
+  async closeMission(
+    mission_id: string,
+    base: BaseRef,
+    keep: { readonly repository: boolean },
+  ): Promise<KeptCommits | null> {
     const trusted = this.#trusted(mission_id)
     await this.#parts.layers.removeUnfinished(mission_id)
+    const kept = keep.repository ? null : await keepCommits(this.#parts.trash, mission_id, trusted)
     if (keep.repository) {
       await makeSelfContained(trusted, never)
     } else {
@@ -121,6 +127,7 @@ class LayeredWorkspace implements Workspace {
     }
     await rmdir(join(this.#parts.layers.mission(mission_id), 'worktree')).catch(() => {}) // not when a seat is left
     await this.#parts.bases.release(base, mission_id)
+    return kept
   }
 
   async sweep(): Promise<void> {

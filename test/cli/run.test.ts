@@ -7,7 +7,7 @@ import type { Application } from '../../src/app/application.ts'
 import type { MissionRequest } from '../../src/contract/mission.ts'
 import type { Collection } from '../../src/contract/seat.ts'
 import { LazarusError } from '../../src/kernel/errors.ts'
-import { applicationOf, MISSION, missionOf, raise, seatOf } from '../http/stage.ts'
+import { AT, applicationOf, MISSION, missionOf, raise, seatOf } from '../http/stage.ts'
 import { lazarus, on, recording, scratch, type Terminal } from './terminal.ts'
 
 const IDENTITY = ['-c', 'user.name=Ana', '-c', 'user.email=ana@example.org']
@@ -42,6 +42,7 @@ const DESTROYED = {
   mission_id: MISSION,
   status: 'destroyed' as const,
   final_checkpoints: [],
+  collected: null,
   homes: { checked: 1, entries: 2, unreadable: 0, changed: [] },
   released: { processes: 1, containers: 0, mounts: 1 },
 }
@@ -195,12 +196,15 @@ test('delivered commits outlive the cell: the printed line fetches them', async 
     repository: trusted,
     commits: [{ id: head, subject: 'work', author: 'runner' }],
   }
-  const { app } = pit({ collect: async () => collection })
+  const bundle = join(dir.path, 'repository.bundle')
+  git(trusted, 'bundle', 'create', '-q', bundle, 'mission/runner', `^${base}`)
+  const collected = { path: bundle, branches: ['mission/runner'], bytes: 1, sha256: '', keep_until: AT }
+  const { app } = pit({ collect: async () => collection, destroyMission: async () => ({ ...DESTROYED, collected }) })
   await using stage = await raise(app)
   const ran = await on(stage, ['run', '--', 'true'], { cwd: path })
   expect(ran.stderr).toContain('outcome: delivered (1 commit')
-  const line = ran.stderr.split('To bring the commits home:\n')[1]?.trim() ?? ''
-  expect(line).toMatch(/^git fetch \S+\/delivered\/\S+\.bundle mission\/runner$/)
+  const line = /To bring the commits home .*:\n(.*)/.exec(ran.stderr)?.[1]?.trim() ?? ''
+  expect(line).toBe(`git fetch ${bundle} mission/runner`)
   execFileSync('rm', ['-rf', trusted])
   execFileSync('sh', ['-c', line], { cwd: path, stdio: 'ignore' })
   expect(git(path, 'rev-parse', 'FETCH_HEAD')).toBe(head)

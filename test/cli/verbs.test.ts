@@ -20,6 +20,7 @@ const destroyed: DestroyReport = {
   mission_id: MISSION,
   status: 'destroyed',
   final_checkpoints: [snapshot],
+  collected: null,
   homes: { checked: 2, entries: 12345, unreadable: 1, changed: [] },
   released,
 }
@@ -256,6 +257,20 @@ describe('what is printed', () => {
       `destroyed ${MISSION}\nreleased: 3 processes, 0 containers, 2 mounts\n` +
         'last snapshot of builder: /state/trash/builder.tar.zst (1.5 kB, kept until 2026-01-02)\n' +
         'homes: unchanged (2 homes, 12,345 entries, 1 directory not readable)\n',
+    )
+    const collected = {
+      path: "/state/it's/repository.bundle",
+      branches: ['mission/ada', 'mission/bob'],
+      bytes: 2048,
+      sha256: 'bb',
+      keep_until: AT,
+    }
+    expect(
+      (await shown('destroy mend', { destroyMission: async () => ({ ...destroyed, collected }) })).stdout,
+    ).toContain(
+      '\nTo bring the commits home (2.0 kB, kept until 2026-01-02):\n' +
+        "  git fetch '/state/it'\\''s/repository.bundle' mission/ada\n" +
+        "  git fetch '/state/it'\\''s/repository.bundle' mission/bob\n",
     )
     const homes = { ...destroyed.homes, changed: [{ path: '/home/a/x', what: 'added' }] }
     expect((await shown('destroy mend', { destroyMission: async () => ({ ...destroyed, homes }) })).stdout).toContain(

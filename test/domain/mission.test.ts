@@ -112,8 +112,15 @@ describe('a mission', () => {
 
   test('is destroyed from every status, and its report is kept', () => {
     const destroying = record(running(), decide.startDestroy(running(), true, 'seal_x'))
-    const gone = record(destroying, decide.destroyed(destroying, { final_checkpoints: [], homes: HOMES, released: NOTHING }))
-    expect(gone.report).toEqual({ mission_id: MISSION, status: 'destroyed', final_checkpoints: [], homes: HOMES, released: NOTHING })
+    const kept = { path: '/t/repository.bundle', branches: ['mission/builder'], bytes: 1, sha256: 'aa', keep_until: AT }
+    expect(decide.commitsSaved(running(), kept)).toEqual([])
+    const saved = record(destroying, decide.commitsSaved(destroying, kept))
+    expect(decide.commitsSaved(saved, kept)).toEqual([])
+    for (const [before, collected] of [[destroying, null], [saved, kept]] as const) {
+      const { report } = record(before, decide.destroyed(before, { final_checkpoints: [], homes: HOMES, released: NOTHING }))
+      expect(report).toEqual({ mission_id: MISSION, status: 'destroyed', final_checkpoints: [], collected, homes: HOMES, released: NOTHING })
+    }
+    const gone = record(saved, decide.destroyed(saved, { final_checkpoints: [], homes: HOMES, released: NOTHING }))
     expect(decide.startDestroy(gone, true, null)).toEqual([])
   })
 })

@@ -123,5 +123,8 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
     expect(body.final_checkpoints.map((c: { agent_id: string }) => c.agent_id)).toEqual(expect.arrayContaining(['ada', 'bob']))
     expect(existsSync(directory)).toBe(false)
     expect(await pit.call('DELETE', `/v1/missions/${id}`)).toMatchObject({ status: 200, body })
+    expect(body.collected.branches).toEqual(['mission/ada'])
+    await git(repository.path, 'fetch', '-q', body.collected.path, 'mission/ada')
+    expect(await git(repository.path, 'log', '--format=%s', `${repository.head}..FETCH_HEAD`)).toBe('Ada was here')
   })
 })

@@ -31,7 +31,9 @@ async function life(
   expect(await attempt(() => workspace.discardToTrash(layer, never))).toMatchObject({ agent_id: 'builder' })
   await attempt(() => workspace.removeSeat(layer.seat))
   await attempt(() => workspace.closeMission(MISSION, base, { repository: true }))
-  await attempt(() => workspace.closeMission(MISSION, base, { repository: false }))
+  expect(await attempt(() => workspace.closeMission(MISSION, base, { repository: false }))).toMatchObject({
+    branches: ['mission/builder'],
+  })
   test.clock.time += 30 * 86_400_000
   await attempt(() => workspace.sweep())
 }
@@ -64,6 +66,9 @@ const STEPS = [
   'layer.detach',
   'layer.remove',
   'trusted.detach',
+  'bundle.write',
+  'bundle.appear',
+  'bundle.note',
   'mission.remove',
   'base.release',
   'trash.sweep',

@@ -1,4 +1,5 @@
-import type { DestroyReport, FinalSnapshot, HomesProof, Released } from '../../contract/mission.ts'
+import type { DestroyReport, FinalSnapshot, HomesProof, KeptCommits, Released } from '../../contract/mission.ts'
+import { fetchLine } from './collection.ts'
 import { count, inert, size } from './human.ts'
 
 export function describeDestroy(report: DestroyReport): string {
@@ -7,6 +8,7 @@ export function describeDestroy(report: DestroyReport): string {
     `released: ${describeReleased(report.released)}`,
     ...report.final_checkpoints.map(describeSnapshot),
     ...describeHomes(report.homes),
+    ...(report.collected === null ? [] : describeKept(report.collected)),
     '',
   ].join('\n')
 }
@@ -23,3 +25,8 @@ function describeHomes(homes: HomesProof): string[] {
   if (homes.changed.length === 0) return [`homes: unchanged (${looked})`]
   return [`homes: CHANGED (${looked})`, ...homes.changed.map(({ path, what }) => `  ${inert(path)}: ${what}`)]
 }
+
+const describeKept = ({ path, branches, bytes, keep_until }: KeptCommits): string[] => [
+  `To bring the commits home (${size(bytes)}, kept until ${keep_until.slice(0, 10)}):`,
+  ...branches.map((branch) => `  ${fetchLine(path, branch)}`),
+]
