@@ -4,6 +4,7 @@ import { missionPolicy } from '../domain/policy.ts'
 import { missionView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Context } from './context.ts'
+import { requireOutsideHomes } from './executors.ts'
 import { requireLevel } from './host-report.ts'
 import { requireNetwork } from './spawn-seat.ts'
 
@@ -23,6 +24,7 @@ export async function createMission(
   }
   const policy = missionPolicy(levelPolicy, ctx.config.limits, request.policy)
   requireNetwork(policy.network)
+  await requireOutsideHomes(ctx, policy)
   await requireLevel(ctx, level)
   const { overlay } = await ctx.hostFacts()
   const base = await ctx.workspace.resolve(request.repo ?? null, request.ref ?? null, abort)

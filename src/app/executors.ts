@@ -1,4 +1,6 @@
+import { dirname } from 'node:path'
 import type { Released } from '../contract/mission.ts'
+import type { Policy } from '../contract/policy.ts'
 import { layerSaved } from '../domain/decide.ts'
 import { cellEnvironment } from '../domain/environment.ts'
 import type { MissionState, SeatState } from '../domain/mission.ts'
@@ -50,6 +52,7 @@ const EXECUTORS: Record<StepName, Executor> = {
     await ctx.door.open(sandboxName(state.mission_id, seat))
   },
   start_sandbox: async (ctx, work) => {
+    await requireOutsideHomes(ctx, work.state.policy)
     const spec = await sandboxSpec(ctx, work.state, work.seat)
     work.sandbox = await driverFor(ctx, work.state.isolation_level).spawn(spec, work.abort)
   },
@@ -83,6 +86,11 @@ async function endSandbox(ctx: Context, work: Work): Promise<void> {
   const handles = seat.handle ? [seat.handle] : (await driver.list()).filter((h) => h.mission_id === state.mission_id && h.agent_id === seat.agent_id)
   for (const handle of handles) work.released = addReleased(work.released, await driver.destroy(handle))
   await ctx.runDirs.remove(sandboxName(state.mission_id, seat))
+}
+
+/** The directory of a Containerfile becomes part of an image: what is in a home must not come into a cell that way. */
+export async function requireOutsideHomes(ctx: Context, { containerfile }: Policy): Promise<void> {
+  if (containerfile !== null) await ctx.homes.refuseHome(dirname(containerfile))
 }
 
 /** The same data for the first start, for an exec and after a restart of the pit: every part is found again. */

@@ -69,7 +69,7 @@ async function start(settings: Settings, stateDir: string, ledger: Adapters['led
     seatLogs: createSeatLogs(),
     hostFacts: cached(() => readHostFacts(settings)),
     operatorTokenHash: operatorTokenHash(stateDir, systemEntropy),
-    ownPaths: [stateDir, missionsPath],
+    ownPaths: [stateDir, missionsPath, settings.podmanStore, ...(settings.operatorHome === null ? [] : [settings.operatorHome])],
     ...(faults ? { faults } : {}),
   }
   const pit = createPit(adapters)

@@ -14,6 +14,8 @@ export interface Settings {
   readonly listen: string
   readonly config: Config
   readonly configPath: string
+  /** The operator's own home, registered or not: no cell sees it. null: there is none, or it is the root directory. */
+  readonly operatorHome: string | null
   /** Root of this package: policies/ and images/ lie there. */
   readonly packageDir: string
   /** Podman's API socket that the operator named with DOCKER_HOST; null: the pit starts the service itself. */
@@ -44,6 +46,7 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
     listen: checkListen(overrides.listen ?? env.LAZARUS_LISTEN ?? config.listen),
     config,
     configPath,
+    operatorHome: resolve(home) === '/' ? null : resolve(home),
     packageDir: resolve(import.meta.dirname, '..', '..'),
     podmanSocket: podmanSocket(env.DOCKER_HOST),
     podmanStore: join(env.XDG_DATA_HOME ?? join(home, '.local', 'share'), 'containers'),
