@@ -73,14 +73,19 @@ export const SET_LIMITS = `for limit in $rlimits; do
   esac || fail "the limit $limit could not be set"
 done`
 
+/** Where a hull tells its exit code, when asked to; closed for what runs inside. */
+export const END_FD = 8
+
 /**
- * Fixed text, input only as arguments: <report fd> <mount table> <bring lo up?> <rlimits> command…
+ * Fixed text, input only as arguments: <report fd> <end fd> <mount table> <bring lo up?>
+ * <rlimits> command…
  * It is pid 1 of its pid namespace and stays there: it reaps orphans, and its end ends everything inside. What a
- * shell says about a child that was killed is not for the log, so its own stderr is closed at the end.
+ * shell says about a child that was killed is not for the log, so its own stderr is closed at the end. A <end fd>
+ * other than "-" is told the exit code: unshare makes 1 of an init that was killed, so its own code proves nothing.
  */
 const HULL_SCRIPT = `: lazarus hull
-report=$1 table=$2 lo=$3 rlimits=$4
-shift 4
+report=$1 end=$2 table=$3 lo=$4 rlimits=$5
+shift 5
 fail() { echo "hull: $1" >&"$report"; exit ${HULL_FAILED}; }
 read -r pid _ </proc/self/stat && [ "$report" = 2 ] || echo "init $pid" >&"$report"
 [ "$lo" = no ] || ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null &
@@ -90,10 +95,12 @@ cd root && pivot_root . .old 2>&"$report" && umount -l /.old 2>&"$report" || fai
 ${SET_LIMITS}
 exec 7>&2 2>/dev/null
 (
-  exec 2>&7 7>&-
+  exec 2>&7 7>&- ${END_FD}>&-
   exec "$@"
 )
-exit $?
+code=$?
+[ "$end" = - ] || printf %s "$code" >&"$end"
+exit "$code"
 `
 
 export const rlimitWords = (rlimits: HullSpec['rlimits']): string =>
@@ -105,13 +112,18 @@ export const rlimitWords = (rlimits: HullSpec['rlimits']): string =>
 export interface HullPorts {
   readonly table: string
   readonly report_fd: number
+  /** Whether END_FD is open and waits for the exit code. */
+  readonly tell_end: boolean
 }
 
 /**
  * The argument vector that makes the hull; runs with `run_dir` as working directory and the spec's environment.
  * On a report descriptor other than 2 it first tells "init <host pid>".
  */
-export function hullArgv(spec: HullSpec, ports: HullPorts = { table: 'table', report_fd: 2 }): string[] {
+export function hullArgv(
+  spec: HullSpec,
+  ports: HullPorts = { table: 'table', report_fd: 2, tell_end: false },
+): string[] {
   const namespaces = ['--user', '--map-root-user', '--mount', '--pid', '--ipc', '--uts', '--cgroup', '--fork']
   const own = spec.network === 'own'
   return [
@@ -126,6 +138,7 @@ export function hullArgv(spec: HullSpec, ports: HullPorts = { table: 'table', re
     HULL_SCRIPT,
     'lazarus-hull',
     String(ports.report_fd),
+    ports.tell_end ? String(END_FD) : '-',
     ports.table,
     own ? 'lo' : 'no',
     rlimitWords(spec.rlimits),

@@ -113,16 +113,22 @@ export class ExitWatch {
 
 /** Exit codes 129 to 192 are how a shell tells signals; a program that ends with one itself looks the same. */
 export function factOf(record: SandboxRecord, exit: ExitRecord, clock: Clock, noticed_by: string): ExitFact {
-  const signal = signalName(exit.code)
-  const oom = signal === 'SIGKILL' && record.cgroup !== null && oomKillsOf(record.cgroup) > 0
+  const signal = exit.code === null ? null : signalName(exit.code)
   return {
-    cause: oom ? 'oom' : signal === null ? 'exit' : 'signal',
+    cause: causeOf(record, exit, signal),
     code: exit.code,
     signal,
     died_at: isoTime(Math.floor(exit.at)),
     noticed_at: isoTime(Math.max(clock.now(), Math.floor(exit.at))),
     noticed_by,
   }
+}
+
+function causeOf(record: SandboxRecord, exit: ExitRecord, signal: string | null): ExitFact['cause'] {
+  const killed = exit.code === null || signal === 'SIGKILL'
+  if (killed && record.cgroup !== null && oomKillsOf(record.cgroup) > 0) return 'oom'
+  if (exit.code === null) return 'runtime_gone'
+  return signal === null ? 'exit' : 'signal'
 }
 
 /** The end of a sandbox that left no record: the host was restarted, or the shim was killed first. */

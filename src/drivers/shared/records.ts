@@ -24,7 +24,8 @@ export interface SandboxRecord {
 }
 
 export interface ExitRecord {
-  readonly code: number
+  /** null when the init of the hull was killed. */
+  readonly code: number | null
   readonly boot_id: string
   /** Milliseconds since the epoch. */
   readonly at: number
@@ -95,8 +96,10 @@ export class Records {
   readExit(record: SandboxRecord): ExitRecord | null {
     try {
       const path = this.exitPath(record)
-      const match = /^(\d+) (\S+)\n$/.exec(readFileSync(path, 'utf8'))
-      return match && { code: Number(match[1]), boot_id: match[2]!, at: statSync(path).mtimeMs }
+      const match = /^\n(\d*) (\S+)\n$/.exec(readFileSync(path, 'utf8'))
+      return (
+        match && { code: match[1] === '' ? null : Number(match[1]), boot_id: match[2]!, at: statSync(path).mtimeMs }
+      )
     } catch {
       return null
     }

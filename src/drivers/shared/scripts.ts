@@ -1,19 +1,20 @@
-import { HULL_FAILED, SET_LIMITS } from '../../linux/hull.ts'
+import { END_FD, HULL_FAILED, SET_LIMITS } from '../../linux/hull.ts'
 
 /**
  * The shell programs of levels 1 and 2. Fixed text: whatever comes from a user is an argument or a variable, never
  * part of a program. Descriptors: 3 the report to the pit, 4 the seccomp filter, 5 the reading end of the log, 6 the
- * mount table.
+ * mount table, 8 the exit record.
  */
 
 /** Exit code of a seat whose pit went away before it let the agent start. */
 const NEVER_STARTED = HULL_FAILED
 
 /**
- * Outlives the pit: keeps the log bounded, waits for the hull, leaves the exit record. The record is one short write
- * that ends with a newline: a reader takes it whole or not at all, and no process is started between death and record.
- * The logger gives up its copies of the writing end for good (exec): they would keep the end of file from it. It
- * loses lines when the disk is full, but never blocks the agent.
+ * Outlives the pit: keeps the log bounded, waits for the hull, leaves the exit record. The record is made at the start
+ * with an empty line, so that a disk which is full at the end has room for the rest; the init of the hull adds the
+ * exit code (none when it was killed), the shim the boot id and the newline that makes it whole. No process is started
+ * between death and record but those that finish the log. The logger gives up its copies of the writing end for good
+ * (exec): they would keep the end of file from it. It loses lines when the disk is full, but never blocks the agent.
  * Arguments: <exit record> <log> <bytes per log file> <log files> <cgroup or ''> hull…
  */
 export const SHIM_SCRIPT = `: lazarus shim
@@ -30,7 +31,6 @@ rotate() {
   mv -f "$log" "$log.1"
 }
 keep_log() {
-  umask 077
   while :; do
     room=$((max - $(size)))
     if [ "$room" -le 0 ]; then
@@ -42,8 +42,11 @@ keep_log() {
     fi
   done
 }
+umask 077
+exec ${END_FD}>"$record"
+echo >&${END_FD}
 (
-  exec <&5 >/dev/null 2>&1 3>&- 4>&- 5<&- 6<&-
+  exec <&5 >/dev/null 2>&1 3>&- 4>&- 5<&- 6<&- ${END_FD}>&-
   keep_log
 ) &
 exec 5<&- 7>&2 2>/dev/null
@@ -52,12 +55,10 @@ exec 5<&- 7>&2 2>/dev/null
   [ -z "$cgroup" ] || echo 0 >"$cgroup/cgroup.procs" || exit ${NEVER_STARTED}
   exec "$@"
 )
-code=$?
 exec >/dev/null 3>&- 4>&- 6<&- 7>&-
 wait
 read -r boot </proc/sys/kernel/random/boot_id
-umask 077
-echo "$code $boot" >"$record"
+echo " $boot" >&${END_FD}
 `
 
 /** Into the cgroup of the sandbox first. Arguments: <cgroup> program… */

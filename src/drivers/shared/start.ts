@@ -133,7 +133,7 @@ function shimCommand(shop: Workshop, spec: SandboxSpec, plan: Plan, record: Sand
   const exit_record = shop.records.exitPath(record)
   return shimArgv(
     { exit_record, log_path, log: policy.log, cgroup: record.cgroup },
-    hullArgv(hull, { table: `/dev/fd/${FD.table}`, report_fd: FD.report }),
+    hullArgv(hull, { table: `/dev/fd/${FD.table}`, report_fd: FD.report, tell_end: true }),
   )
 }
 
