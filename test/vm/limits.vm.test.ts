@@ -13,9 +13,10 @@ beforeAll(async () => {
 })
 afterAll(() => pit?.[Symbol.asyncDispose]())
 
-/** Takes memory and touches it, once the seat was measured and somebody says so. */
-const TAKES_256_MIB =
-  'until [ -e go ]; do sleep 0.2; done; perl -e \'my $x = "x" x (256 << 20); print "took it\\n"\'; sleep infinity'
+/** 256 MiB, piece by piece: a longer constant would be held twice. */
+const TAKE = 'perl -e \'my $x = ""; $x .= "x" x 1048576 for 1 .. 256; print "took it\\n"\''
+/** An agent that does so once it was measured and somebody says so. */
+const GREEDY = ['sh', '-c', `until [ -e go ]; do sleep 0.2; done; ${TAKE}; sleep infinity`]
 const BUSY = 'while :; do :; done'
 
 const marker = (what: string, level: string): string => `lazarus-vm-${what}-${level}-${process.pid}`
@@ -28,28 +29,35 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
   afterAll(() => mission?.[Symbol.asyncDispose]())
 
   test('memory: a seat over its limit dies, and the cause says so', async () => {
-    const { isolation } = await mission.seat('greedy', { memory: 128 * MIB }, ['sh', '-c', TAKES_256_MIB])
+    const { isolation } = await mission.seat('greedy', { memory: 128 * MIB }, GREEDY)
     expect(isolation.effective.limits.memory).toEqual({ value: 128 * MIB, enforced_by: 'cgroup' })
     await mission.exec('greedy', 'touch go')
     expect(await mission.exit('greedy')).toMatchObject({ cause: 'oom' })
   })
 
   test('memory: the same seat lives below a larger limit', async () => {
-    await mission.seat('modest', { memory: 512 * MIB }, ['sh', '-c', TAKES_256_MIB])
+    await mission.seat('modest', { memory: 512 * MIB }, GREEDY)
     await mission.exec('modest', 'touch go')
     const path = `/v1/missions/${mission.id}/seats/modest`
+    const seen = async () => ({
+      said: (await pit.call('GET', `${path}/logs`)).body,
+      exit: (await pit.call('GET', path)).body.exit,
+    })
     await expect
-      .poll(async () => (await pit.call('GET', `${path}/logs`)).body, { timeout: 300_000 })
-      .toContain('took it')
-    expect((await pit.call('GET', path)).body).toMatchObject({ status: 'active', exit: null })
+      .poll(
+        async () => {
+          const { said, exit } = await seen()
+          return said !== '' || exit !== null
+        },
+        { timeout: 300_000 },
+      )
+      .toBe(true)
+    expect(await seen()).toEqual({ said: 'took it\n', exit: null })
   })
 
   test('memory: a command run in the seat counts too', async () => {
     await mission.seat('helper', { memory: 128 * MIB })
-    const { exit_code, stdout } = await mission.exec(
-      'helper',
-      'perl -e \'my $x = "x" x (256 << 20); print "took it\\n"\'',
-    )
+    const { exit_code, stdout } = await mission.exec('helper', TAKE)
     expect(exit_code).not.toBe(0)
     expect(stdout).toBe('')
   })

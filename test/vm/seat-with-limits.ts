@@ -17,7 +17,7 @@ export class Mission implements AsyncDisposable {
 
   static async open(pit: PitProcess, level: string): Promise<Mission> {
     const { body } = await pit.call('POST', '/v1/missions', { mission_name: `limits ${level}`, isolation_level: level })
-    expect(body.error).toBeUndefined()
+    expect(body.error ?? null).toBeNull()
     return new Mission(pit, body.mission_id)
   }
 
@@ -31,7 +31,7 @@ export class Mission implements AsyncDisposable {
 
   async seat(agent_id: string, limits: Limits | undefined, command?: string[]): Promise<Answer['body']> {
     const { status, body } = await this.ask(agent_id, limits, command)
-    expect(body.error).toBeUndefined()
+    expect(body.error ?? null).toBeNull()
     expect(status).toBe(201)
     return body
   }
