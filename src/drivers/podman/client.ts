@@ -10,7 +10,7 @@ const CHANGES_AT_ONCE = 4
 /** Two creations at once may find no subordinate ids: libsubid inside Podman's service is not safe for threads. */
 const CREATIONS_AT_ONCE = 1
 /** A call that takes longer has no answer to wait for; builds and attached streams are not bounded by it. */
-const CALL_TIMEOUT_MS = 60_000
+const CALL_TIMEOUT_MS = 2 * 60_000
 /** The first container of an image with our mapping of owners makes a copy of the image. */
 const CREATE_TIMEOUT_MS = 10 * 60_000
 /** HTTP status of a start of what runs already. */

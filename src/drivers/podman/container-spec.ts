@@ -6,6 +6,7 @@ import type { SandboxMount, SandboxSpec } from '../../ports/cell-driver.ts'
 import type { CgroupFacts } from './cgroups.ts'
 import type { Image } from './images.ts'
 import { environmentLines, launchArguments, toDrop } from './launch.ts'
+import { overlayWorkOf } from './record.ts'
 
 export const LABELS = {
   state: 'lazarus.state',
@@ -62,14 +63,14 @@ export function containerSpec(spec: SandboxSpec, context: ContainerContext): Con
 }
 
 function labels(spec: SandboxSpec, stateKey: string): Record<string, string> {
-  const overlay = spec.mounts.find((mount) => mount.kind === 'overlay')
+  const work = overlayWorkOf(spec)
   return {
     [LABELS.state]: stateKey,
     [LABELS.mission]: spec.name.mission_id,
     [LABELS.agent]: spec.name.agent_id,
     [LABELS.generation]: String(spec.name.generation),
     [LABELS.runDir]: spec.run_dir,
-    ...(overlay ? { [LABELS.work]: overlay.work } : {}),
+    ...(work ? { [LABELS.work]: work } : {}),
   }
 }
 

@@ -11,6 +11,7 @@ import { containerName, LABELS } from './container-spec.ts'
 import type { PodmanDeps } from './deps.ts'
 import { isGone, translate } from './errors.ts'
 import { type ExitRecord, ExitWatch, exitFact } from './exits.ts'
+import { clearRecord } from './record.ts'
 import type { Connection } from './runtime.ts'
 import { type Running, runningOf } from './sandbox.ts'
 
@@ -92,6 +93,12 @@ export class Containers {
     const found = this.#environments.get(id) ?? (await client.inspect(id)).Config.Env ?? []
     this.#environments.set(id, found)
     return found
+  }
+
+  /** What is left of a sandbox outside of Podman. */
+  async clear(run_dir: string, { generation }: SandboxName): Promise<void> {
+    const { client } = await this.#connection.runtime()
+    await clearRecord(run_dir, generation, async (work) => (await client.list(`${LABELS.work}=${work}`)).length > 0)
   }
 
   forget(id: string): void {

@@ -1,3 +1,4 @@
+import type { SeatName } from '../../contract/ids.ts'
 import type { Released } from '../../contract/mission.ts'
 import type { SandboxHandle } from '../../contract/seat.ts'
 import { isAlive, sendSignal } from '../../linux/process.ts'
@@ -12,7 +13,6 @@ import { ExecTidier } from './exec-tidier.ts'
 import { freezeOrThaw } from './freeze.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { probePodman } from './probe.ts'
-import { clearRecord } from './record.ts'
 import { Connection } from './runtime.ts'
 import { spawnContainer } from './spawn.ts'
 
@@ -21,6 +21,8 @@ export interface PodmanDriver extends CellDriver {
   /** Stops watching and ends the API service when it is ours; containers go on. */
   close(): Promise<void>
 }
+
+const seatOf = ({ mission_id, agent_id }: SeatName): string => `${mission_id}/${agent_id}`
 
 export const createPodmanDriver = (deps: PodmanDeps): PodmanDriver => new Level3(deps)
 
@@ -32,7 +34,7 @@ class Level3 implements PodmanDriver {
   readonly #connection: Connection
   readonly #containers: Containers
   readonly #tidier: ExecTidier
-  /** Everything that makes or ends a sandbox, one at a time for each. */
+  /** Everything that makes or ends a sandbox, one at a time for each seat: generations share its layer. */
   readonly #changes = new KeyedLock()
 
   constructor(deps: PodmanDeps) {
@@ -49,7 +51,7 @@ class Level3 implements PodmanDriver {
 
   spawn(...[spec, abort]: Parameters<CellDriver['spawn']>) {
     const on = { deps: this.#deps, connection: this.#connection, containers: this.#containers, step: this.#step }
-    return this.#changes.run(this.#containers.nameOf(spec.name), () => spawnContainer(on, spec, abort))
+    return this.#changes.run(seatOf(spec.name), () => spawnContainer(on, spec, abort))
   }
 
   async exec(...[{ handle, spec }, exec, onOutput, abort]: Parameters<CellDriver['exec']>): Promise<ExecOutcome> {
@@ -88,7 +90,7 @@ class Level3 implements PodmanDriver {
   }
 
   destroy(handle: SandboxHandle): Promise<Released> {
-    return this.#changes.run(this.#containers.nameOf(handle), () => this.#destroy(handle))
+    return this.#changes.run(seatOf(handle), () => this.#destroy(handle))
   }
 
   exits(...[listener]: Parameters<CellDriver['exits']>) {
@@ -110,7 +112,7 @@ class Level3 implements PodmanDriver {
       if (id !== null) this.#containers.forget(id)
       if (id !== null) this.#tidier.forget(id)
       const released = await endContainer(client, id, found, this.#step)
-      await clearRecord(handle.run_dir)
+      await this.#containers.clear(handle.run_dir, handle)
       return released
     } catch (error) {
       throw translate(error, `The cell of ${handle.agent_id} could not be destroyed`)

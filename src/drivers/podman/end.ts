@@ -8,7 +8,7 @@ import type { Step } from './deps.ts'
 import { isGone } from './errors.ts'
 import { runningOf } from './sandbox.ts'
 
-const END_TIMEOUT_MS = 20_000
+const END_TIMEOUT_MS = 60_000
 
 /**
  * Kills the container's init, which takes every process of its pid namespace along (setsid, double forks, ignored
@@ -32,7 +32,7 @@ export async function endContainer(
   step('destroy.remove')
   const containers = found && id !== null ? await remove(client, id) : 0
   step('destroy.rest')
-  if (id !== null) await endMonitors(id)
+  if (id !== null && (found || !(await client.exists(id)))) await endMonitors(id)
   return { processes, containers, mounts }
 }
 

@@ -9,19 +9,29 @@ interface SandboxRecord {
   readonly overlay_work: string | null
 }
 
-const pathOf = (runDir: string) => join(runDir, 'podman.json')
+const pathOf = (runDir: string, generation: number) => join(runDir, `podman-g${generation}.json`)
+
+export const overlayWorkOf = (spec: SandboxSpec): string | null =>
+  spec.mounts.find((mount) => mount.kind === 'overlay')?.work ?? null
 
 export function writeRecord(spec: SandboxSpec): void {
-  const overlay = spec.mounts.find((mount) => mount.kind === 'overlay')
-  const record: SandboxRecord = { overlay_work: overlay?.work ?? null }
-  writeFileSync(pathOf(spec.run_dir), JSON.stringify(record), { mode: 0o600 })
+  const record: SandboxRecord = { overlay_work: overlayWorkOf(spec) }
+  writeFileSync(pathOf(spec.run_dir, spec.name.generation), JSON.stringify(record), { mode: 0o600 })
 }
 
-/** Tidies the overlay's work directory and forgets the sandbox. Repeatable: the record goes last. */
-export async function clearRecord(runDir: string): Promise<void> {
-  const work = read(runDir)?.overlay_work
-  if (work) await clearWork(join(work, 'work'))
-  rmSync(pathOf(runDir), { force: true })
+/**
+ * Tidies the overlay's work directory and forgets the sandbox. Repeatable: the record goes last. Another generation
+ * may have the layer mounted already; then the scratch is its own, and goes with it.
+ */
+export async function clearRecord(
+  runDir: string,
+  generation: number,
+  isMounted: (work: string) => Promise<boolean>,
+): Promise<void> {
+  const path = pathOf(runDir, generation)
+  const work = read(path)?.overlay_work
+  if (work && !(await isMounted(work))) await clearWork(join(work, 'work'))
+  rmSync(path, { force: true })
 }
 
 /**
@@ -30,7 +40,7 @@ export async function clearRecord(runDir: string): Promise<void> {
  */
 async function clearWork(scratch: string): Promise<void> {
   const code = tryRemove(scratch)
-  if (code === null || code === 'ENOENT' || code === 'EBUSY') return
+  if (code === null || code === 'ENOENT') return
   const args = ['--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', '--', scratch]
   const result = await run('unshare', args, {
     environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
@@ -55,9 +65,9 @@ function tryRemove(directory: string): string | null {
   }
 }
 
-function read(runDir: string): SandboxRecord | null {
+function read(path: string): SandboxRecord | null {
   try {
-    return JSON.parse(readFileSync(pathOf(runDir), 'utf8')) as SandboxRecord
+    return JSON.parse(readFileSync(path, 'utf8')) as SandboxRecord
   } catch {
     return null
   }

@@ -20,7 +20,7 @@ export interface Running {
   readonly start_time: string
 }
 
-const GATE_TIMEOUT_MS = 15_000
+const GATE_TIMEOUT_MS = 60_000
 
 /** Sources that are missing would be created by Podman; a policy that cannot be kept at all is refused before. */
 export async function checkSpec(spec: SandboxSpec): Promise<void> {
@@ -48,17 +48,18 @@ export async function atGate(running: Running): Promise<boolean> {
   const deadline = performance.now() + GATE_TIMEOUT_MS
   while (isAlive(running.pid, running.start_time)) {
     const agent = agentOf(running.pid)
-    if (agent !== null && waits(agent)) return true
+    if (agent !== null && waits(agent, running.pid)) return true
     if (performance.now() > deadline)
-      throw new LazarusError('spawn_failed', 'The launcher of the cell did not answer within 15 s.')
+      throw new LazarusError('spawn_failed', 'The launcher of the cell did not answer within a minute.')
     await new Promise((go) => setTimeout(go, 1))
   }
   return false
 }
 
-function waits(agent: number): boolean {
+/** Between fork and exec it still bears the command line of the init. */
+function waits(agent: number, init: number): boolean {
   const line = commandLine(agent)
-  if (line === '' || line.startsWith('/run/podman-init') || line.startsWith('/dev/init')) return false
+  if (line === '' || line === commandLine(init)) return false
   return !isLauncher(line) || processFact(agent)?.state === 'T'
 }
 

@@ -27,7 +27,7 @@ interface ServiceRecord {
   readonly start_time: string
 }
 
-const START_TIMEOUT_MS = 15_000
+const START_TIMEOUT_MS = 60_000
 
 /** Finds the API, or starts one that outlives this process, so that a pit that was killed finds it again. */
 export async function openService(options: ServiceOptions): Promise<PodmanService> {

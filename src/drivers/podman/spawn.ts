@@ -8,7 +8,7 @@ import type { PodmanDeps, Step } from './deps.ts'
 import { endContainer } from './end.ts'
 import { isConflict, translate } from './errors.ts'
 import type { Image } from './images.ts'
-import { clearRecord, writeRecord } from './record.ts'
+import { writeRecord } from './record.ts'
 import type { Connection, Runtime } from './runtime.ts'
 import { atGate, checkSpec, measureSandbox, openGate, type Running } from './sandbox.ts'
 import { seccompFor } from './seccomp-file.ts'
@@ -93,8 +93,19 @@ async function release(on: Spawning, spec: SandboxSpec, running: Running, abort:
   return { handle, effective }
 }
 
+/** We are in another pid namespace than Podman: neither measurement nor signals nor exits would work. */
+const unseen = (pid: number): LazarusError =>
+  new LazarusError(
+    'isolation_unavailable',
+    `Podman started the cell as process ${pid}, which cannot be seen from here.`,
+    {
+      remedy: 'Run the pit in the pid namespace of the host: podman run --pid=host.',
+    },
+  )
+
 async function endedEarly(client: PodmanClient, id: string): Promise<LazarusError> {
   const { State, Config } = await client.inspect(id)
+  if (State.Running) return unseen(State.Pid)
   if (await client.has(id, '/bin/sh')) {
     return new LazarusError('spawn_failed', `The container ended with ${State.ExitCode} before the agent started.`)
   }
@@ -108,7 +119,7 @@ async function discard(on: Spawning, client: PodmanClient, spec: SandboxSpec): P
     const found = await on.containers.find(spec.name)
     if (found) on.containers.forget(found.Id)
     if (found) await endContainer(client, found.Id, found, () => {})
-    await clearRecord(spec.run_dir)
+    await on.containers.clear(spec.run_dir, spec.name)
   } catch (error) {
     on.deps.log.error(
       { error: String(error), run_dir: spec.run_dir },

@@ -31,7 +31,9 @@ export function describeDestroy(trial: Trial): void {
         trial.driver.destroy(cell.handle),
         trial.driver.destroy(cell.handle),
       ])
-      expect(await trial.driver.list()).toEqual([trial.seat(next, sandbox).handle])
+      const successor = trial.seat(next, sandbox)
+      expect(await trial.driver.list()).toEqual([successor.handle])
+      if (trial.can.processes) expect(await successor.sh('echo more >> README')).toMatchObject({ exit_code: 0 })
     })
 
     it.runIf(trial.can.processes)(

@@ -64,6 +64,29 @@ export function describeIsolation(trial: Trial): void {
       expect(trial.notices).toEqual([])
     })
 
+    it('bounds the processes of a seat, its execs included', async () => {
+      const fork = 'i=0; while [ $i -lt 60 ]; do sleep 4715 & i=$((i + 1)); done; echo all'
+      const limited = async (pids: number) => {
+        const { limits } = (await trial.spec()).policy
+        const cell = await trial.spawn({ policy: { limits: { ...limits, pids } } })
+        const run = await cell.sh(fork)
+        const count = await cell.sh('grep -l "^sleep" /proc/[0-9]*/comm | wc -l')
+        return { run, running: count.exit_code === 0 ? Number(count.stdout) : null }
+      }
+      expect((await limited(200)).run.stdout, 'positive control').toBe('all\n')
+      const { run, running } = await limited(30)
+      expect(run.stdout).not.toContain('all')
+      expect(running ?? 0).toBeLessThanOrEqual(30)
+    })
+
+    it('bounds the size of a file', async () => {
+      const { limits } = (await trial.spec()).policy
+      const cell = await trial.spawn({ policy: { limits: { ...limits, disk: 1024 ** 2 } } })
+      const write = 'head -c "$1" /dev/zero > /workspace/big; stat -c %s /workspace/big'
+      expect((await cell.sh(write, String(2 * 1024 ** 2))).stdout).toBe(`${1024 ** 2}\n`)
+      expect((await cell.sh(write, '4096')).stdout, 'positive control').toBe('4096\n')
+    })
+
     it('without network has a loopback and no way out', async () => {
       await using host = await hostPort('host\n')
       const cell = await trial.spawn()

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { execMonitorsOf } from '../../../src/drivers/podman/cell-processes.ts'
 import { createPodmanDriver } from '../../../src/drivers/podman/driver.ts'
@@ -9,6 +10,9 @@ import { never, until } from '../../conformance/cell-driver/trial.ts'
 import { openHarness, type PodmanHarness } from './harness.ts'
 
 const STAY = ['sleep', 'infinity']
+
+const serviceRecord = ({ deps }: PodmanHarness) =>
+  join(deps.runtimeDir, `lazarus-${deps.stateKey.slice(0, 8)}`, 'podman.json')
 
 describe('level_3 podman behind our back', () => {
   let harness: PodmanHarness
@@ -81,11 +85,21 @@ describe('level_3 podman behind our back', () => {
     await harness.driver.destroy(handle)
   })
 
+  it('starts the API service again when it has died', async () => {
+    await using own = await openHarness()
+    const spec = await own.spec({ command: STAY })
+    const { handle } = await own.driver.spawn(spec, never)
+    const record = JSON.parse(readFileSync(serviceRecord(own), 'utf8'))
+    process.kill(record.pid, 'SIGKILL')
+    await until('the service is dead', () => !isAlive(record.pid, record.start_time))
+    expect(await own.driver.list(), 'the container did not mind').toEqual([handle])
+    await own.driver.destroy(handle)
+  })
+
   it('finds the API service of a pit that was killed, and ends it at close', async () => {
     await using own = await openHarness()
     await own.driver.list()
-    const record = () =>
-      JSON.parse(readFileSync(`${own.deps.runtimeDir}/lazarus-${own.deps.stateKey.slice(0, 8)}/podman.json`, 'utf8'))
+    const record = () => JSON.parse(readFileSync(serviceRecord(own), 'utf8'))
     const first = record()
     await own.restart()
     await own.driver.list()
