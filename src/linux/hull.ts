@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
-import { mountTable } from './mount-table.ts'
+import { type HullMount, mountTable } from './mount-table.ts'
 import { isWithin, parseMountinfo } from './mountinfo.ts'
 import { type RunOptions, type RunResult, run } from './run.ts'
 
@@ -10,30 +10,6 @@ import { type RunOptions, type RunResult, run } from './run.ts'
  * Levels 1 and 2 start their sandboxes in one; the airlock is one. Everything is data until `runInHull` or a shim
  * starts it.
  */
-export type HullMount =
-  | {
-      readonly kind: 'bind'
-      readonly source: string
-      readonly target: string
-      readonly read_only: boolean
-      /** With what is mounted below the source, read-only alike. */
-      readonly recursive?: boolean
-      /** Paths below the source that a later mount covers: their submounts need no care. */
-      readonly except?: readonly string[]
-    }
-  | {
-      readonly kind: 'overlay'
-      readonly target: string
-      readonly lowers: readonly string[]
-      readonly upper?: string
-      readonly work?: string
-    }
-  | { readonly kind: 'tmpfs'; readonly target: string; readonly options: string }
-  | { readonly kind: 'proc'; readonly target: string }
-  | { readonly kind: 'devpts'; readonly target: string }
-  /** A device node of the host at the same place: /dev/null, /dev/urandom. */
-  | { readonly kind: 'device'; readonly target: string }
-
 export interface HullSpec {
   /** An existing private directory that belongs to this hull alone: root skeleton, mount table, records. */
   readonly run_dir: string

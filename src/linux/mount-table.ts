@@ -1,6 +1,30 @@
 import { LazarusError } from '../kernel/errors.ts'
-import type { HullMount } from './hull.ts'
 import { type MountFact, mountOf, mountsBelow } from './mountinfo.ts'
+
+/** One line of the table, as data. */
+export type HullMount =
+  | {
+      readonly kind: 'bind'
+      readonly source: string
+      readonly target: string
+      readonly read_only: boolean
+      /** With what is mounted below the source, read-only alike. */
+      readonly recursive?: boolean
+      /** Paths below the source that a later mount covers: their submounts need no care. */
+      readonly except?: readonly string[]
+    }
+  | {
+      readonly kind: 'overlay'
+      readonly target: string
+      readonly lowers: readonly string[]
+      readonly upper?: string
+      readonly work?: string
+    }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly options: string }
+  | { readonly kind: 'proc'; readonly target: string }
+  | { readonly kind: 'devpts'; readonly target: string }
+  /** A device node of the host at the same place: /dev/null, /dev/urandom. */
+  | { readonly kind: 'device'; readonly target: string }
 
 /** Flags that are locked in a user namespace: a remount that drops one is refused. */
 const LOCKED = ['nosuid', 'nodev', 'noexec'] as const

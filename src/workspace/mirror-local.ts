@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
-import type { HullMount } from '../linux/hull.ts'
+import type { HullMount } from '../linux/mount-table.ts'
 import type { Airlock } from './airlock.ts'
 import { LIST_SOURCE, PACK_SOURCE } from './airlock-scripts.ts'
 import { addShallow } from './bare-repository.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { HullMount } from '../linux/hull.ts'
+import type { HullMount } from '../linux/mount-table.ts'
 import type { SandboxMount } from '../ports/cell-driver.ts'
 import { OBJECTS_IN_CELL } from './base-checkout.ts'
 import type { WorktreeForm } from './layer.ts'

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { HULL_FAILED, type HullMount, type HullSpec, runInHull } from '../../src/linux/hull.ts'
+import { HULL_FAILED, type HullSpec, runInHull } from '../../src/linux/hull.ts'
+import type { HullMount } from '../../src/linux/mount-table.ts'
 import { allPids, namespaceOf } from '../../src/linux/process.ts'
 
 let root: string

@@ -1,7 +1,8 @@
 import type { Policy } from '../../contract/policy.ts'
 import { contains, isPlain } from '../../domain/paths.ts'
 import { LazarusError } from '../../kernel/errors.ts'
-import type { HullLayout, HullMount } from '../../linux/hull.ts'
+import type { HullLayout } from '../../linux/hull.ts'
+import type { HullMount } from '../../linux/mount-table.ts'
 import type { SandboxMount } from '../../ports/cell-driver.ts'
 
 /** What the host looks like where a layout depends on it; read by host-view.ts at the moment of use. */
