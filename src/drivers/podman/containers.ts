@@ -15,6 +15,8 @@ import { clearRecord } from './record.ts'
 import type { Connection } from './runtime.ts'
 import { type Running, runningOf } from './sandbox.ts'
 
+const SETTLE_MS = 2000
+
 /** The containers of one state directory as Podman and /proc show them, and the watch over their ends. */
 export class Containers {
   readonly exits: ExitWatch
@@ -57,7 +59,7 @@ export class Containers {
   }
 
   async adopt(handle: SandboxHandle): Promise<Adoption> {
-    const found = await this.find(handle)
+    const found = await this.#settled(handle)
     if (!found) return { state: 'gone' }
     const running = runningIn(found)
     if (!running) return { state: 'exited', exit: this.#exitOf(found, handle) }
@@ -104,6 +106,17 @@ export class Containers {
   forget(id: string): void {
     this.exits.remove(id)
     this.#environments.delete(id)
+  }
+
+  /** Podman learns of an end some milliseconds late: until then it calls running what has no process any more. */
+  async #settled(name: SandboxName): Promise<ContainerInspectInfo | null> {
+    const deadline = performance.now() + SETTLE_MS
+    for (;;) {
+      const found = await this.find(name)
+      const between = found?.State.Running && !runningIn(found)
+      if (!between || performance.now() > deadline) return found
+      await new Promise((go) => setTimeout(go, 20))
+    }
   }
 
   /** How a container that no longer runs came to its end. Podman forgets the code of one that a reboot ended. */

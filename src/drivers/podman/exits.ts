@@ -29,6 +29,8 @@ export interface ExitRecord {
 /** How often each watched pid is looked at: the safety net below inotify, and alone where there is no exit directory. */
 const SWEEP_MS = 1000
 const SWEEP_ALONE_MS = 25
+/** A monitor writes the exit code some milliseconds after the end; one that has not by then was killed. */
+const SETTLE_MS = 500
 /** 128 + SIGKILL */
 const KILLED = 137
 
@@ -45,6 +47,7 @@ export class ExitWatch {
   readonly #recordOf: (id: string) => Promise<ExitRecord | null>
   #directory: FSWatcher | null = null
   #sweep: NodeJS.Timeout | null = null
+  readonly #settling = new Set<string>()
 
   constructor(clock: Clock, log: Log, recordOf: (id: string) => Promise<ExitRecord | null>) {
     this.#clock = clock
@@ -61,8 +64,8 @@ export class ExitWatch {
     if (this.#watched.has(sandbox.id)) return
     this.#watched.set(sandbox.id, sandbox)
     if (sandbox.exit_directory && !this.#directory) this.#open(sandbox.exit_directory)
-    this.#schedule()
-    if (!isAlive(sandbox.pid, sandbox.start_time)) void this.#judge(sandbox.id, 'pid')
+    if (!this.#sweep) this.#schedule()
+    if (!isAlive(sandbox.pid, sandbox.start_time)) void this.#settle(sandbox.id)
   }
 
   /** From here on its death is nobody's news. */
@@ -82,9 +85,10 @@ export class ExitWatch {
   #open(directory: string): void {
     try {
       const watcher = watch(directory, { persistent: false }, (_, file) => {
-        if (file && this.#watched.has(file)) void this.#judge(file, 'conmon')
+        if (file && this.#watched.has(file)) void this.#judge(file, 'exit file of conmon')
       })
       this.#directory = watcher.on('error', (error) => this.#fallBack(error))
+      this.#schedule()
     } catch (error) {
       this.#fallBack(error)
     }
@@ -106,11 +110,24 @@ export class ExitWatch {
 
   #look(): void {
     for (const { id, pid, start_time } of this.#watched.values()) {
-      if (!isAlive(pid, start_time)) void this.#judge(id, 'pid')
+      if (!isAlive(pid, start_time)) void this.#settle(id)
     }
   }
 
-  async #judge(id: string, noticed_by: 'conmon' | 'pid'): Promise<void> {
+  /** The process has ended and nobody told us: the exit file is about to come, or never will. */
+  async #settle(id: string): Promise<void> {
+    if (this.#settling.has(id)) return
+    this.#settling.add(id)
+    const directory = this.#watched.get(id)?.exit_directory
+    const deadline = performance.now() + (directory ? SETTLE_MS : 0)
+    while (directory && !readExitFile(directory, id) && performance.now() < deadline) {
+      await new Promise((go) => setTimeout(go, 10))
+    }
+    this.#settling.delete(id)
+    await this.#judge(id, 'end of the process')
+  }
+
+  async #judge(id: string, noticed_by: string): Promise<void> {
     const sandbox = this.#watched.get(id)
     if (!sandbox) return
     const noticed_at = isoTime(this.#clock.now())
@@ -120,7 +137,7 @@ export class ExitWatch {
     const record = () => this.#recordOf(id).catch(() => null)
     const killed = file && file.code === KILLED && sandbox.memory_bounded
     const fact = file ? { ...file, oom: killed ? ((await record())?.oom ?? false) : false } : await record()
-    const exit = exitFact(fact, noticed_at, noticed_by === 'conmon' ? 'exit file of conmon' : 'end of the process')
+    const exit = exitFact(fact, noticed_at, noticed_by)
     for (const listener of this.#listeners) listener({ name: sandbox.name, exit })
   }
 }
