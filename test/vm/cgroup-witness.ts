@@ -20,6 +20,15 @@ async function cgroupsOf(pid: number): Promise<string[]> {
   return paths
 }
 
+/** The agent among them: what only watches it carries the same words, in a cgroup further up. */
+export async function agentWith(word: string): Promise<number> {
+  const pids = await processesWith(word)
+  const depths = await Promise.all(pids.map(async (pid) => (await cgroupsOf(pid)).length))
+  const agent = pids[depths.indexOf(Math.max(...depths))]
+  if (agent === undefined) throw new Error(`no process with ${word}`)
+  return agent
+}
+
 /** The nearest cgroup above the process in which this file holds a limit. */
 export async function limitedBy(
   pid: number,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PitProcess } from '../support/pit-process.ts'
-import { coresUsed, counted, limitedBy, processesWith } from './cgroup-witness.ts'
+import { agentWith, coresUsed, counted, limitedBy } from './cgroup-witness.ts'
 import { LEVELS, MIB, Mission } from './seat-with-limits.ts'
 
 /**
@@ -66,8 +66,8 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
     const word = marker('bomb', level)
     const { isolation } = await mission.seat('bomber', { pids: 64 }, ['sh', '-c', 'sleep infinity', word])
     expect(isolation.effective.limits.pids).toEqual({ value: 64, enforced_by: 'cgroup' })
-    const [pid] = await processesWith(word)
-    const { path, value } = await limitedBy(pid!, 'pids.max')
+    const pid = await agentWith(word)
+    const { path, value } = await limitedBy(pid, 'pids.max')
     expect(Number(value)).toBeLessThanOrEqual(64 + 8) // a shim or a runtime may stand beside the agent
     const bomb = mission.exec('bomber', 'bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done', 20)
     await expect.poll(() => counted(path, 'pids.events', 'max'), { timeout: 300_000 }).toBeGreaterThan(0)
@@ -88,8 +88,8 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
     const word = marker('half', level)
     const { isolation } = await mission.seat('half', { cpu: 0.5 }, ['sh', '-c', BUSY, word])
     expect(isolation.effective.limits.cpu).toEqual({ value: 0.5, enforced_by: 'cgroup' })
-    const [pid] = await processesWith(word)
-    const { path } = await limitedBy(pid!, 'cpu.max')
+    const pid = await agentWith(word)
+    const { path } = await limitedBy(pid, 'cpu.max')
     const cores = await coresUsed(path)
     expect(cores).toBeGreaterThan(0.3)
     expect(cores).toBeLessThan(0.65)
@@ -99,8 +99,8 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
   test('cpu: the same seat takes a whole core below a larger limit', async () => {
     const word = marker('whole', level)
     await mission.seat('whole', { cpu: 2 }, ['sh', '-c', BUSY, word])
-    const [pid] = await processesWith(word)
-    expect(await coresUsed((await limitedBy(pid!, 'cpu.max')).path)).toBeGreaterThan(0.65)
+    const pid = await agentWith(word)
+    expect(await coresUsed((await limitedBy(pid, 'cpu.max')).path)).toBeGreaterThan(0.65)
   })
 })
 
