@@ -40,19 +40,22 @@ export interface ContainerContext {
 /** The body of POST /containers/create for a sandbox. Pure; throws invalid_request for paths that Binds cannot carry. */
 export function containerSpec(spec: SandboxSpec, context: ContainerContext): ContainerCreateOptions {
   const { policy } = spec
+  const [shell, ...launch] = launchArguments({
+    command: spec.command ?? ['sleep', 'infinity'],
+    cwd: spec.cwd,
+    limits: policy.limits,
+    memory_by_cgroup: context.cgroups.controllers.includes('memory'),
+    drop: toDrop(context.image.environment, spec.environment),
+    gate: true,
+    mark: null,
+  })
   return {
     name: containerName(spec.name, context.stateKey),
     Image: context.image.id,
-    Entrypoint: [],
-    Cmd: launchArguments({
-      command: spec.command ?? ['sleep', 'infinity'],
-      cwd: spec.cwd,
-      limits: policy.limits,
-      memory_by_cgroup: context.cgroups.controllers.includes('memory'),
-      drop: toDrop(context.image.environment, spec.environment),
-      gate: true,
-      mark: null,
-    }),
+    // Both, and no health check: the image's own would run instead or beside.
+    Entrypoint: [shell!],
+    Cmd: launch,
+    Healthcheck: { Test: ['NONE'] },
     Env: environmentLines(spec.environment),
     User: USER,
     WorkingDir: '/',
@@ -88,7 +91,7 @@ function hostConfig(spec: SandboxSpec, context: ContainerContext): NonNullable<C
     PidMode: 'private',
     CgroupnsMode: 'private',
     Binds: spec.mounts.flatMap(bindOf),
-    Tmpfs: { ...BOUNDED, ...Object.fromEntries(spec.mounts.flatMap(tmpfsOf)) },
+    Tmpfs: { ...BOUNDED, ...volumesOf(spec, context.image), ...Object.fromEntries(spec.mounts.flatMap(tmpfsOf)) },
     LogConfig: { Type: 'k8s-file', Config: { path: spec.log_path, 'max-size': String(logBytes(spec)) } },
     ...cgroupLimits(spec, context.cgroups),
   } as NonNullable<ContainerCreateOptions['HostConfig']>
@@ -99,6 +102,14 @@ const BOUNDED = {
   '/run': `size=${MEGABYTE},mode=755,nosuid,nodev`,
   '/var/tmp': `size=${64 * MEGABYTE},mode=1777,nosuid,nodev`,
 }
+
+/** A volume of the image would be unbounded on the host's disk: it gets memory instead, lost at the end. */
+const volumesOf = (spec: SandboxSpec, image: Image): Record<string, string> =>
+  Object.fromEntries(
+    image.volumes
+      .filter((path) => !spec.mounts.some((mount) => mount.target === path))
+      .map((path) => [path, `size=${64 * MEGABYTE},mode=1777,nosuid,nodev`]),
+  )
 
 /** conmon keeps one file and starts it anew at this size: as many bytes as the policy gives to all files together. */
 const logBytes = (spec: SandboxSpec): number => spec.policy.log.max_bytes * spec.policy.log.files

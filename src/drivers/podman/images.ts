@@ -10,6 +10,8 @@ export interface Image {
   readonly reference: string
   /** "NAME=value" lines that the image sets. */
   readonly environment: readonly string[]
+  /** Paths for which Podman would make volumes. */
+  readonly volumes: readonly string[]
 }
 
 export type ImageResolver = (policy: Pick<Policy, 'image' | 'containerfile'>, abort: AbortSignal) => Promise<Image>
@@ -48,7 +50,8 @@ async function imageOf(client: PodmanClient, reference: string): Promise<Image> 
   }
   try {
     const { Id, Config } = await client.image(reference)
-    return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [] }
+    const volumes = Object.keys(Config.Volumes ?? {})
+    return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [], volumes }
   } catch (error) {
     if (!isGone(error) && statusOf(error) !== 500) throw translate(error, `The image ${reference} cannot be read`)
     throw new LazarusError('image_unavailable', `There is no image ${reference} on this host, and none is pulled.`, {

@@ -65,14 +65,33 @@ export function launchArguments(launch: Launch): string[] {
   return [...script, ...rlimits(launch), '--', ...launch.drop, '--', ...launch.command]
 }
 
-/** What Podman itself adds to the environment of a container, beside the image's own. */
-const OF_PODMAN = ['container', 'HOSTNAME', 'TERM', 'HOME', 'PATH']
+/** What Podman itself adds to the environment of a container, beside the image's own; proxies come from its own. */
+const PROXIES = ['http_proxy', 'https_proxy', 'ftp_proxy', 'no_proxy']
+const OF_PODMAN = [
+  'container',
+  'HOSTNAME',
+  'TERM',
+  'HOME',
+  'PATH',
+  ...PROXIES,
+  ...PROXIES.map((name) => name.toUpperCase()),
+]
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /** Variables of the container (`NAME=value` lines) that a command with `environment` must not see. */
 export function toDrop(container: readonly string[], environment: Readonly<Record<string, string>>): string[] {
   const names = container.map((line) => line.slice(0, line.indexOf('=')))
   return [...new Set([...OF_PODMAN, ...names])].filter((name) => !(name in environment) && VARIABLE.test(name)).sort()
+}
+
+/** Variables of the container that the launcher does not know to drop: somebody configured Podman to add them. */
+export function unexpected(
+  container: readonly string[],
+  image: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): string[] {
+  const known = new Set([...Object.keys(environment), ...toDrop(image, environment)])
+  return container.map((line) => line.slice(0, line.indexOf('='))).filter((name) => !known.has(name))
 }
 
 export const environmentLines = (environment: Readonly<Record<string, string>>): string[] =>

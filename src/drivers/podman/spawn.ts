@@ -8,6 +8,7 @@ import type { PodmanDeps, Step } from './deps.ts'
 import { endContainer } from './end.ts'
 import { isConflict, translate } from './errors.ts'
 import type { Image } from './images.ts'
+import { unexpected } from './launch.ts'
 import { writeRecord } from './record.ts'
 import type { Connection, Runtime } from './runtime.ts'
 import { atGate, checkSpec, measureSandbox, openGate, type Running } from './sandbox.ts'
@@ -35,7 +36,7 @@ export async function spawnContainer(on: Spawning, spec: SandboxSpec, abort: Abo
     writeRecord(spec)
     const id = await findOrCreate(runtime.client, body)
     abort.throwIfAborted()
-    const running = await start(on, runtime.client, id, abort)
+    const running = await start(on, runtime.client, id, image, spec, abort)
     return await release(on, spec, running, abort)
   } catch (error) {
     if (touched) await discard(on, runtime.client, spec)
@@ -67,18 +68,33 @@ async function findOrCreate(client: PodmanClient, body: ContainerCreateOptions):
   }
 }
 
-async function start(on: Spawning, client: PodmanClient, id: string, abort: AbortSignal): Promise<Running> {
+async function start(
+  on: Spawning,
+  client: PodmanClient,
+  id: string,
+  image: Image,
+  spec: SandboxSpec,
+  abort: AbortSignal,
+): Promise<Running> {
   on.step('spawn.start')
   await client.start(id)
   abort.throwIfAborted()
   on.step('spawn.inspect')
   const facts = await client.inspect(id)
+  refuseAdded(unexpected(facts.Config.Env ?? [], image.environment, spec.environment))
   const running = runningIn(facts)
   on.step('spawn.gate')
   const ready = running !== null && (await atGate(running))
   abort.throwIfAborted()
   if (ready) return running
   throw await endedEarly(client, id)
+}
+
+function refuseAdded(names: readonly string[]): void {
+  if (names.length === 0) return
+  throw new LazarusError('spawn_failed', `Podman adds variables of the host to the cell: ${names.join(', ')}`, {
+    remedy: 'Remove "env" from [containers] in containers.conf.',
+  })
 }
 
 async function release(on: Spawning, spec: SandboxSpec, running: Running, abort: AbortSignal): Promise<Sandbox> {

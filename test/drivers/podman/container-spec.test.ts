@@ -22,7 +22,7 @@ const SPEC: SandboxSpec = {
 }
 const CONTEXT = {
   stateKey: 'abcdef0123456789',
-  image: { id: 'f00', reference: 'cell', environment: ['LANG=C', 'OF_IMAGE=x'] },
+  image: { id: 'f00', reference: 'cell', environment: ['LANG=C', 'OF_IMAGE=x'], volumes: ['/data', '/tmp'] },
   seccompPath: '/s/seccomp.json',
   cgroups: { parent: '/pit/cells', controllers: [] as string[], own: true },
 }
@@ -77,6 +77,14 @@ describe('container spec', () => {
         else expect(make()).toEqual([`${source}:/extra:ro,nosuid,nodev`])
       }),
     )
+  })
+
+  it('gives volumes of the image bounded memory, and our mounts precedence', () => {
+    const { Tmpfs } = containerSpec(SPEC, CONTEXT).HostConfig ?? {}
+    expect(Tmpfs).toMatchObject({
+      '/data': expect.stringContaining('size='),
+      '/tmp': expect.stringContaining('size=4096,'),
+    })
   })
 
   it('derives bounded names, different for different sandboxes', () => {

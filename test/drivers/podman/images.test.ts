@@ -72,6 +72,28 @@ describe('level_3 podman images', () => {
     expect(images().length, 'another content, another image').toBe(built.length + 1)
   })
 
+  it('runs the agent, not what the image would run, as the agent, without volumes', async () => {
+    const containerfile = await context(
+      `FROM ${cell}\nLABEL ${LABEL}\nUSER root\nENTRYPOINT ["/bin/false"]\nCMD ["wrong"]\nVOLUME /data\nHEALTHCHECK CMD false\n`,
+    )
+    const { spec, handle } = await spawn({ containerfile }, ['sleep', 'infinity'])
+    const exec = {
+      command: ['/bin/sh', '-c', 'id -u; touch /data/x && df --output=fstype /data | tail -1'],
+      environment: {},
+      cwd: '/',
+      stdin: null,
+    }
+    const output: string[] = []
+    await harness.driver.exec(
+      { handle, spec },
+      exec,
+      (_, data) => void output.push(Buffer.from(data).toString()),
+      never,
+    )
+    expect(output.join('')).toBe('1000\ntmpfs\n')
+    await harness.driver.destroy(handle)
+  })
+
   it('says with the last lines of the output why a build failed, and leaves nothing', async () => {
     const images_before = images()
     const containerfile = await context(`FROM ${cell}\nLABEL ${LABEL}\nRUN echo so far so good && exit 3\n`)

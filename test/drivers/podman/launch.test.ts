@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isLauncher, type Launch, launchArguments, toDrop } from '../../../src/drivers/podman/launch.ts'
+import { isLauncher, type Launch, launchArguments, toDrop, unexpected } from '../../../src/drivers/podman/launch.ts'
 
 const LAUNCH: Launch = {
   command: ['true'],
@@ -78,13 +78,12 @@ describe('launcher', () => {
   })
 
   it('drops what the container has and the command does not name', () => {
-    expect(toDrop(['A=1', 'B=2', 'odd name=3'], { B: 'other' })).toEqual([
-      'A',
-      'HOME',
-      'HOSTNAME',
-      'PATH',
-      'TERM',
-      'container',
-    ])
+    const dropped = toDrop(['A=1', 'B=2', 'odd name=3'], { B: 'other', PATH: '/bin' })
+    expect(dropped).toEqual(expect.arrayContaining(['A', 'HOME', 'HOSTNAME', 'TERM', 'container', 'https_proxy']))
+    for (const name of ['B', 'PATH', 'odd name']) expect(dropped).not.toContain(name)
+  })
+
+  it('knows what nobody told it to drop', () => {
+    expect(unexpected(['A=1', 'OF_IMAGE=2', 'HOME=/', 'ADDED=x'], ['OF_IMAGE=2'], { A: '1' })).toEqual(['ADDED'])
   })
 })
