@@ -34,14 +34,15 @@ export async function quickstart(deps: QuickstartDeps): Promise<number> {
   const seal = await call<Seal>('POST', '/v1/homes/seal', {})
   print(`\nSealed ${seal.homes.length} homes: ${seal.entries} entries${seal.unreadable > 0 ? `, ${seal.unreadable} directories closed to the operator and so to every cell` : ''}.`)
   const repository = await demoRepository(deps.scratchDir)
+  let touched = 0
   try {
-    for (const { level } of able) await oneMission(deps, level, repository)
+    for (const { level } of able) touched += await oneMission(deps, level, repository)
   } finally {
     await rm(repository, { recursive: true, force: true })
   }
   const proof = await call<Verification>('POST', '/v1/homes/verify', { seal_id: seal.seal_id })
   print(proofLine(proof))
-  return levels.length - able.length + (proof.unchanged ? 0 : 1)
+  return levels.length - able.length + touched
 }
 
 const levelLine = ({ level, status, reason, remedy }: LevelReport): string =>
@@ -50,9 +51,10 @@ const levelLine = ({ level, status, reason, remedy }: LevelReport): string =>
 const proofLine = (proof: Verification): string =>
   proof.unchanged
     ? `\nHomes: ${proof.entries} entries verified, none changed.`
-    : `\nHomes: ${proof.changes} changes:\n${proof.changed.map(({ path, what }) => `  ${path}: ${what}`).join('\n')}`
+    : `\nHomes: ${proof.changes} of ${proof.entries} entries changed in all this time; other programs of their owners write there too:\n${proof.changed.map(({ path, what }) => `  ${path}: ${what}`).join('\n')}`
 
-async function oneMission(deps: QuickstartDeps, level: IsolationLevel, repo: string): Promise<void> {
+/** Resolves to how many entries of homes changed while the cell was destroyed. */
+async function oneMission(deps: QuickstartDeps, level: IsolationLevel, repo: string): Promise<number> {
   const { call, print } = deps
   const step = stepper(deps)
   print(`\n${level}`)
@@ -70,6 +72,7 @@ async function oneMission(deps: QuickstartDeps, level: IsolationLevel, repo: str
   for (const { id, subject } of work.commits) print(`  ${work.outcome}: ${id.slice(0, 10)} ${subject}`)
   const end = await step('destroy, with proof', () => call<DestroyReport>('DELETE', path))
   print(`  ended ${end.released.processes} processes, ${end.released.containers} containers; homes changed: ${end.homes.changed.length}`)
+  return end.homes.changed.length
 }
 
 const stepper = ({ print, monotonic }: QuickstartDeps) =>
