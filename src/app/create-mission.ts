@@ -27,7 +27,8 @@ export async function createMission(
   await requireOutsideHomes(ctx, policy)
   await requireLevel(ctx, level)
   const { overlay } = await ctx.hostFacts()
-  const base = await ctx.workspace.resolve(request.repo ?? null, request.ref ?? null, abort)
+  const resolved = await ctx.workspace.resolve(request.repo ?? null, request.ref ?? null, abort)
+  const base = resolved.repo === null ? resolved : { ...resolved, repo: request.display ?? resolved.repo }
   abort.throwIfAborted()
   await ctx.cells.lay(mission_id)
   try {

@@ -19,14 +19,17 @@ export interface GitPlace {
   readonly cwd: string
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly signal: AbortSignal
+  /** `cwd` is a checkout of root: git reads it only when it is told to. */
+  readonly safe: boolean
 }
 
 /** Runs git on a repository of the user, as the user. Output without the newline at its end. */
-export async function git({ cwd, environment, signal }: GitPlace, args: readonly string[]): Promise<string> {
+export async function git(place: GitPlace, args: readonly string[]): Promise<string> {
+  const { cwd, environment, signal } = place
   const own = Object.fromEntries(Object.entries(environment).filter(([name]) => !OF_A_HOOK.has(name)))
-  const env = { ...own, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C.UTF-8' }
+  const env = { ...own, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C.UTF-8' }
   try {
-    const { stdout } = await exec('git', args, { cwd, env, signal, maxBuffer: MAX_OUTPUT })
+    const { stdout } = await exec('git', [...trust(place), ...args], { cwd, env, signal, maxBuffer: MAX_OUTPUT })
     return stdout.replace(/\n$/, '')
   } catch (error) {
     const { stderr, message, code } = error as { stderr?: string; message: string; code?: unknown }
@@ -38,6 +41,10 @@ export async function git({ cwd, environment, signal }: GitPlace, args: readonly
     })
   }
 }
+
+/** In the scope of this command alone: nothing is written to a configuration, and no daemon is started for root. */
+const trust = ({ cwd, safe }: GitPlace): readonly string[] =>
+  safe ? ['-c', `safe.directory=${cwd}`, '-c', 'core.fsmonitor=false'] : []
 
 /** null instead of an error: for questions whose answer may be "no". */
 export async function tryGit(place: GitPlace, args: readonly string[]): Promise<string | null> {

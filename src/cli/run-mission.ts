@@ -4,7 +4,7 @@ import type { ExecRequest, ExecResult, SpawnedSeat } from '../contract/seat.ts'
 import { isLazarusError } from '../kernel/errors.ts'
 import { type ExecEnd, execStreamed, exitOf, readStdin } from './exec-stream.ts'
 import { EXIT } from './exit-codes.ts'
-import { checkoutAround, sourceOf, withCopy } from './hand-over.ts'
+import { type Source, sourceAround, sourceOf } from './hand-over.ts'
 import { type MissionOptions, missionFields, without } from './mission-options.ts'
 import { finishRun } from './run-finish.ts'
 import type { Session } from './session.ts'
@@ -48,15 +48,18 @@ async function ensurePit(session: Session): Promise<{ close(): Promise<void> } |
 }
 
 async function openMission(session: Session, command: readonly string[], options: RunOptions): Promise<Mission> {
-  const repo = options.repo ?? (await checkoutAround(session)) ?? undefined
-  if (repo === undefined) session.note('note: no git checkout here; the worktree starts empty')
-  const source = await sourceOf(session, repo, options.ref)
+  const source = await sourceFor(session, options)
   const mission_name = options.name ?? `run ${basename(command[0]!)}`
-  const body = without({ mission_name, repo: source.repo, ref: source.ref, max_agents: 1, ...missionFields(options) })
-  const answer = await withCopy(session, source, () =>
-    session.progress('Opening the mission', session.post<Mission>('/v1/missions', body)),
-  )
-  return answer.value
+  const body = without({ mission_name, ...source, max_agents: 1, ...missionFields(options) })
+  return (await session.progress('Opening the mission', session.post<Mission>('/v1/missions', body))).value
+}
+
+async function sourceFor(session: Session, { repo, ref }: RunOptions): Promise<Source> {
+  if (repo !== undefined) return sourceOf(session, repo, ref)
+  const around = await sourceAround(session, ref)
+  if (around !== null) return around
+  session.note('note: no git checkout here; the worktree starts empty')
+  return { repo, ref, display: undefined }
 }
 
 interface Work {

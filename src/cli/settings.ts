@@ -40,6 +40,8 @@ export interface CliSettings {
   readonly colour: boolean
   /** The environment for git, which the CLI runs as the user's own process. */
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** Of this process: whose checkouts git reads without being asked. */
+  readonly uid: number
   /** For names of copies in the inbox. */
   readonly random: () => string
   readonly local: LocalPit

@@ -30,6 +30,8 @@ export const missionRequest = z.strictObject({
     .meta({ description: 'Path, file:// or any URL that git takes. Without it the worktree starts empty' }),
   ref: z.string().min(1).max(255).regex(/^(?!-)[^\p{Cc} ~^:?*[\\]+$/u, 'a branch, tag or commit').optional()
     .meta({ description: 'Branch, tag or commit; default: the HEAD of the repository' }),
+  display: z.string().min(1).max(4096).regex(/^[^\p{Cc}]+$/u, 'no control characters').optional()
+    .meta({ description: 'What the mission calls its repository, where `repo` is only a copy of it' }),
   workspace: workspaceMode.optional().meta({ description: 'Default overlay; clone where overlays do not work, which the mission then says' }),
   max_agents: z.int().min(1).max(10_000).default(10),
   timeout: z.number().positive().max(31_536_000).default(3600).meta({ description: 'Seconds' }),

@@ -26,6 +26,7 @@ export function runOnProcess(state_dir: string): Promise<number> {
       token: env.LAZARUS_TOKEN ?? null,
       colour: !env.NO_COLOR && env.TERM !== 'dumb',
       environment: env,
+      uid: process.getuid?.() ?? -1,
       random: () => randomUUID(),
       local: {
         serve: async (request) => (await local()).serve(request),

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Application } from '../../src/app/application.ts'
@@ -61,7 +61,8 @@ function pit(over: Partial<Application> = {}) {
     applicationOf([runner], {
       createMission: async (request) => {
         const look = (...args: string[]) => (request.repo?.startsWith('/') ? git(request.repo, ...args) : '')
-        opened.push({ request, head: look('rev-parse', 'HEAD'), files: look('ls-tree', '--name-only', 'HEAD') })
+        const ref = request.ref ?? 'HEAD'
+        opened.push({ request, head: look('rev-parse', ref), files: look('ls-tree', '--name-only', ref) })
         return missionOf({ mission_name: request.mission_name })
       },
       addSeat: async () => ({ ...runner, token: 't', spawn_ms: 1 }),
@@ -83,14 +84,7 @@ async function run(argv: readonly string[], terminal: Terminal = {}, over: Parti
   const { app, calls, opened } = pit(over)
   await using stage = await raise(app)
   const ran = await on(stage, ['run', ...argv], terminal)
-  const inbox = join(stage.state_dir, 'inbox')
-  return {
-    ...ran,
-    calls,
-    opened,
-    names: calls.map(([name]) => name),
-    inbox: existsSync(inbox) ? readdirSync(inbox) : [],
-  }
+  return { ...ran, calls, opened, names: calls.map(([name]) => name) }
 }
 
 test("mission, seat, command, collect, destroy; output and exit code are the command's own", async () => {
@@ -106,7 +100,7 @@ test("mission, seat, command, collect, destroy; output and exit code are the com
   expect(ran.stderr).toContain('homes: unchanged')
 })
 
-test('from inside a checkout: a copy of HEAD is handed over and removed again, uncommitted changes are told', async () => {
+test('from inside a checkout: a copy of HEAD is handed over, uncommitted changes are told', async () => {
   await using dir = await scratch()
   const path = checkout(join(dir.path, 'app'))
   mkdirSync(join(path, 'deep', 'er'), { recursive: true })
@@ -116,12 +110,12 @@ test('from inside a checkout: a copy of HEAD is handed over and removed again, u
   const [{ request, head, files }] = ran.opened as [Opened]
   expect(request).toMatchObject({
     ref: git(path, 'rev-parse', 'HEAD'),
-    repo: expect.stringMatching(/\/inbox\/random\.git$/),
+    repo: expect.stringMatching(/\/inbox\/app-[0-9a-f]{16}\.git$/),
+    display: path,
     max_agents: 1,
   })
   expect([head, files]).toEqual([git(path, 'rev-parse', 'HEAD'), 'file'])
-  expect(ran.stderr).toContain('note: 2 uncommitted changes stay behind; the mission starts from HEAD')
-  expect(ran.inbox).toEqual([])
+  expect(ran.stderr).toContain('note: 2 uncommitted changes stay behind; the mission starts from what is committed')
 })
 
 test('a linked worktree, a detached HEAD and a call from a git hook copy the right commit', async () => {
@@ -145,7 +139,11 @@ test('--ref of another branch comes along; URLs and bare repositories go as they
   await using dir = await scratch()
   const path = checkout(join(dir.path, 'app'))
   git(path, 'branch', 'side')
-  expect((await run(['--ref', 'side', '--', 'true'], { cwd: path })).opened[0]?.request).toMatchObject({ ref: 'side' })
+  git(path, 'commit', '-q', '--allow-empty', '-m', 'second')
+  const asked = await run(['--ref', 'side', '--', 'true'], { cwd: path })
+  expect(asked.opened[0]).toMatchObject({ head: git(path, 'rev-parse', 'side'), request: { display: path } })
+  const missing = await run(['--ref', 'none', '--', 'true'], { cwd: path })
+  expect([missing.code, missing.names, missing.stderr]).toEqual([3, [], expect.stringContaining('ref_not_found')])
   const bare = join(dir.path, 'bare.git')
   git(dir.path, 'clone', '-q', '--bare', path, bare)
   expect((await run(['--repo', 'bare.git', '--', 'true'], { cwd: dir.path })).opened[0]?.request.repo).toBe(bare)
@@ -168,15 +166,6 @@ test('a checkout without a commit starts empty, and says so', async () => {
   const ran = await run(['--', 'true'], { cwd: dir.path })
   expect(ran.opened[0]?.request.repo).toBeUndefined()
   expect(ran.stderr).toContain('has no commit yet')
-})
-
-test('the copy goes when the mission is refused', async () => {
-  await using dir = await scratch()
-  const refuse = async () => {
-    throw new LazarusError('isolation_unavailable', 'not here')
-  }
-  const ran = await run(['--', 'true'], { cwd: checkout(dir.path) }, { createMission: refuse })
-  expect([ran.code, ran.inbox, ran.names]).toEqual([5, [], ['createMission']])
 })
 
 test('delivered commits outlive the cell: the printed line fetches them', async () => {
@@ -324,5 +313,4 @@ test('mission create hands over a copy too', async () => {
   const ran = await on(stage, ['mission', 'create', 'mend', '--repo', 'app'], { cwd: dir.path })
   expect(ran.stdout).toBe(`${MISSION}\nlevel_2, from commit c0ffee. Next: lazarus seat add 0b9f2c52 <agent>\n`)
   expect(opened[0]?.head).toBe(git(path, 'rev-parse', 'HEAD'))
-  expect(readdirSync(join(stage.state_dir, 'inbox'))).toEqual([])
 })

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -54,7 +55,8 @@ export async function lazarus(argv: readonly string[], terminal: Terminal = {}):
     token: terminal.token ?? null,
     colour: true,
     environment: terminal.environment ?? process.env,
-    random: () => 'random',
+    uid: process.getuid!(),
+    random: () => randomUUID(),
     local: { serve: noPit, doctor: noPit, start: noPit, ...terminal.local },
     interrupted: terminal.interrupted ?? new AbortController().signal,
   }

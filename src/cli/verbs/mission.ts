@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Mission } from '../../contract/mission.ts'
 import type { Seat } from '../../contract/seat.ts'
 import { listMissions, missionPath } from '../find-mission.ts'
-import { sourceOf, withCopy } from '../hand-over.ts'
+import { sourceOf } from '../hand-over.ts'
 import { addLifeOptions, addMissionOptions, type MissionOptions, missionFields, without } from '../mission-options.ts'
 import { ago, duration } from '../render/human.ts'
 import { facts, table } from '../render/table.ts'
@@ -67,16 +67,13 @@ async function create(session: Session, [name]: readonly string[], options: Crea
   const policies = auto_revive === undefined ? undefined : { auto_revive }
   const body = without({
     mission_name: name,
-    repo: source.repo,
-    ref: source.ref,
+    ...source,
     ...missionFields(options),
     max_agents,
     timeout,
     policies,
   })
-  const answer = await withCopy(session, source, () =>
-    session.progress('Opening the mission', session.post<Mission>('/v1/missions', body)),
-  )
+  const answer = await session.progress('Opening the mission', session.post<Mission>('/v1/missions', body))
   await session.print(answer, ({ mission_id, isolation_level, base }) => {
     const from = base.commit === null ? 'an empty worktree' : `commit ${base.commit.slice(0, 10)}`
     return `${mission_id}\n${isolation_level}, from ${from}. Next: lazarus seat add ${mission_id.slice(0, 8)} <agent>\n`
