@@ -19,7 +19,7 @@ async function openPit(): Promise<{ client: Client; close(): void }> {
   } catch (error) {
     if (!isLazarusError(error) || error.code !== 'pit_not_running') throw error
   }
-  const pit = spawn(process.execPath, [join(import.meta.dirname, 'cli.ts'), 'serve', '--log-to-file', '--json'], {
+  const pit = spawn(process.execPath, ['--max-semi-space-size=4', join(import.meta.dirname, 'cli.ts'), 'serve', '--log-to-file', '--json'], {
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { writeAtomic } from '../store/atomic-file.ts'
 import { compose, type RunningPit } from './compose.ts'
 import { createLogger } from './logger.ts'
+import { ownDirectory } from './own-directory.ts'
 import type { Settings } from './settings.ts'
 
 export interface ServeOptions {
@@ -26,7 +26,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       remedy: 'Start it as the operator: bin/as-operator bin/lazarus serve',
     })
   }
-  mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
+  ownDirectory(settings.stateDir)
   const log = createLogger(settings.config.log_level, options.foreground ? 2 : join(settings.stateDir, 'daemon.log'))
   const pit = await compose(settings, log)
   try {

@@ -17,20 +17,27 @@ export class PitProcess implements AsyncDisposable {
   readonly stateDir: string
   readonly homesDir: string
   readonly #environment: Record<string, string>
+  readonly #before: readonly string[]
   #child: ChildProcess | null = null
   #url = ''
   #token = ''
 
-  private constructor(stateDir: string, homesDir: string, environment: Record<string, string>) {
+  private constructor(
+    stateDir: string,
+    homesDir: string,
+    environment: Record<string, string>,
+    before: readonly string[],
+  ) {
     this.stateDir = stateDir
     this.homesDir = homesDir
     this.#environment = environment
+    this.#before = before
   }
 
-  /** Makes the directories but starts nothing. On /var/tmp: overlay layers need a real file system, tests short paths. */
-  static async create(environment: Record<string, string> = {}): Promise<PitProcess> {
+  /** Makes the directories but starts nothing. `before` is a program that becomes the pit: what it prepares, the pit inherits. On /var/tmp: overlay layers need a real file system, tests short paths. */
+  static async create(environment: Record<string, string> = {}, before: readonly string[] = []): Promise<PitProcess> {
     const dir = await mkdtemp('/var/tmp/pit-')
-    return new PitProcess(join(dir, 'state'), join(dir, 'homes'), environment)
+    return new PitProcess(join(dir, 'state'), join(dir, 'homes'), environment, before)
   }
 
   static async start(environment: Record<string, string> = {}): Promise<PitProcess> {
@@ -72,7 +79,8 @@ export class PitProcess implements AsyncDisposable {
 
   /** Starts the daemon and waits until it listens. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [join(ROOT, 'src/main/cli.ts'), 'serve', '--json'], {
+    const [file, ...args] = [...this.#before, process.execPath, '--max-semi-space-size=4', join(ROOT, 'src/main/cli.ts'), 'serve', '--json']
+    const child = spawn(file, args, {
       env: this.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -98,7 +106,10 @@ export class PitProcess implements AsyncDisposable {
   async call(method: string, path: string, body?: unknown, token: string = this.#token): Promise<Answer> {
     const response = await fetch(`${this.#url}${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
     const text = await response.text()
