@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
 import type { IsolationLevel } from '../contract/ids.ts'
 import { type Policy, policy as policySchema } from '../contract/policy.ts'
+import { problemsOf } from '../contract/problems.ts'
 import { LazarusError } from '../kernel/errors.ts'
 
 const FILES: Readonly<Record<IsolationLevel, string>> = {
@@ -20,5 +20,5 @@ export function readPolicies(packageDir: string): ReadonlyMap<IsolationLevel, Po
 function readPolicy(path: string): Policy {
   const parsed = policySchema.safeParse(JSON.parse(readFileSync(path, 'utf8')))
   if (parsed.success) return parsed.data
-  throw new LazarusError('policy_invalid', `The policy ${path} is wrong: ${z.prettifyError(parsed.error)}`)
+  throw new LazarusError('policy_invalid', `The policy ${path} is wrong: ${problemsOf(parsed.error)}`)
 }

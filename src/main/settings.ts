@@ -1,7 +1,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
 import { type Config, config as configSchema } from '../contract/config.ts'
+import { problemsOf } from '../contract/problems.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { stateDirOf } from './state-dir.ts'
 
@@ -103,7 +103,7 @@ function parseConfig(path: string, text: string): Config {
   }
   const parsed = configSchema.safeParse(value)
   if (parsed.success) return parsed.data
-  throw new LazarusError('invalid_request', `The configuration ${path} is wrong: ${z.prettifyError(parsed.error)}`, { remedy })
+  throw new LazarusError('invalid_request', `The configuration ${path} is wrong: ${problemsOf(parsed.error)}`, { remedy })
 }
 
 function checkListen(listen: string): string {
