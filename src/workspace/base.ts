@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { BaseRef } from '../contract/mission.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -99,11 +99,17 @@ export class Bases {
     await syncDirectory(marks)
   }
 
+  /** Whether any base borrows from this mirror, be it one that is being built. */
+  async borrowsFrom(repository_key: string): Promise<boolean> {
+    return (await names(join(this.#deps.directory, repository_key))).length > 0
+  }
+
   /** Deletes bases that no mission holds and nobody used of late, and what interrupted builds left. */
   async sweep(): Promise<void> {
     for (const repository of await names(this.#deps.directory)) {
       const directory = join(this.#deps.directory, repository)
       for (const name of await names(directory)) await this.#sweepOne(join(directory, name), name.startsWith('.'))
+      await rmdir(directory).catch(() => {}) // when it was the last one
     }
   }
 

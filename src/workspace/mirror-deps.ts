@@ -1,3 +1,4 @@
+import type { Clock } from '../kernel/clock.ts'
 import type { Airlock } from './airlock.ts'
 import type { Faults } from './durable.ts'
 
@@ -9,6 +10,9 @@ export interface MirrorDeps {
   /** For ssh and proxies alone: HOME, SSH_AUTH_SOCK, https_proxy. */
   readonly remote_environment: Readonly<Record<string, string>>
   readonly max_bytes: number
+  readonly clock: Clock
+  /** A mirror that no base uses is kept this long after its last use. */
+  readonly unused_ms: number
   readonly onProgress: (text: string) => void
   readonly faults: Faults
 }

@@ -1,4 +1,4 @@
-import { readdir, rename, stat } from 'node:fs/promises'
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { layBareRepository } from './bare-repository.ts'
@@ -18,9 +18,12 @@ export interface Resolved {
   readonly commit: string
 }
 
+/** Asked for each mirror whose time is over: whether a base borrows its objects. */
+export type IsBorrowed = (key: string) => Promise<boolean>
+
 /**
  * Trusted mirrors: bare, ours alone, fetched with our configuration. Nothing is ever deleted in one, because bases
- * and trusted repositories borrow its objects.
+ * and trusted repositories borrow its objects; it goes as a whole, when no base is left and nobody asked for long.
  */
 export class Mirrors {
   readonly #deps: MirrorDeps
@@ -61,6 +64,7 @@ export class Mirrors {
       try {
         const fetched = await fetch(mirror)
         const commit = await resolveRef(mirror, ref, fetched, shown, abort)
+        await noteUse(mirror, this.#deps.clock.now())
         if (isNew) {
           this.#deps.faults('mirror.appear')
           await rename(mirror, final)
@@ -74,13 +78,32 @@ export class Mirrors {
     })
   }
 
-  /** Deletes what interrupted fetches left; never an object. */
-  async sweep(older_than_ms: number): Promise<void> {
+  /** Deletes what interrupted fetches left, and mirrors that nobody needs any more. */
+  async sweep(unfinished_before_ms: number, isBorrowed: IsBorrowed): Promise<void> {
     for (const name of await readdir(this.#deps.directory).catch(() => [])) {
       const path = join(this.#deps.directory, name)
-      if (!name.startsWith('.new-')) await sweepQuarantines(path, older_than_ms)
-      else if ((await stat(path)).mtimeMs < older_than_ms) await removeOwnTree(path)
+      if (!name.startsWith('.'))
+        await this.#sweepMirror(name.slice(0, -'.git'.length), unfinished_before_ms, isBorrowed)
+      else if ((await stat(path)).mtimeMs < unfinished_before_ms) await removeOwnTree(path)
     }
+  }
+
+  /**
+   * Under the lock of `resolve`, which notes the use before it gives the mirror out: whoever resolved has the whole
+   * time to take a base. From the rename on the name is free, and a crash leaves a leftover for the next sweep.
+   */
+  #sweepMirror(key: string, unfinished_before_ms: number, isBorrowed: IsBorrowed): Promise<void> {
+    return this.#serial.run(key, async () => {
+      const path = this.path(key)
+      await sweepQuarantines(path, unfinished_before_ms)
+      const used = await lastUse(path)
+      if (used === null) return noteUse(path, this.#deps.clock.now())
+      if (this.#deps.clock.now() - used < this.#deps.unused_ms || (await isBorrowed(key))) return
+      this.#deps.faults('mirror.sweep')
+      const gone = buildingName(path)
+      await rename(path, gone)
+      await removeOwnTree(gone)
+    })
   }
 
   /** Written by hand rather than by `git init`: no template, nothing that differs between versions of git. */
@@ -91,6 +114,15 @@ export class Mirrors {
     await layBareRepository(mirror, 'ref: refs/heads/main', [])
     return mirror
   }
+}
+
+/** Not synced: what a power loss takes back is a few uses of one mirror, against weeks. */
+const noteUse = (mirror: string, now_ms: number): Promise<void> => writeFile(join(mirror, 'used'), String(now_ms))
+
+/** null when it cannot be told. */
+async function lastUse(mirror: string): Promise<number | null> {
+  const used = Number(await readFile(join(mirror, 'used'), 'utf8').catch(() => ''))
+  return used > 0 ? used : null
 }
 
 /** A branch, a tag, then a commit by its (abbreviated) id, in the order of git itself; without a ref the remote HEAD. */

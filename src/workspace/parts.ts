@@ -37,6 +37,8 @@ export function makeParts(deps: WorkspaceDeps): Parts {
     refuseHome: deps.refuseHome,
     remote_environment: deps.remoteEnvironment ?? {},
     max_bytes: limits.repository_bytes,
+    clock: deps.clock,
+    unused_ms: limits.unused_ms,
     onProgress: deps.onProgress ?? ((text) => deps.log.info({ progress: text }, 'mirroring a repository')),
     faults,
   })

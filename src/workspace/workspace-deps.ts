@@ -17,6 +17,8 @@ export interface WorkspaceLimits {
   readonly airlock_memory_bytes: number
   readonly airlocks_at_once: number
   readonly base_grace_ms: number
+  /** Mirrors and handed-over copies go so long after their last use. */
+  readonly unused_ms: number
 }
 
 const GIB = 1024 ** 3
@@ -32,10 +34,11 @@ export const DEFAULT_LIMITS: WorkspaceLimits = {
   airlock_memory_bytes: 4 * GIB,
   airlocks_at_once: 4,
   base_grace_ms: 3_600_000,
+  unused_ms: 30 * 86_400_000,
 }
 
 export interface WorkspaceDeps {
-  /** Resolved; below it `repos`, `bases`, `trash` and `airlock` are ours. */
+  /** Resolved; below it `repos`, `bases`, `trash`, `airlock` and, filled by the CLI, `inbox` are ours. */
   readonly stateDir: string
   /** Resolved. */
   readonly missionsPath: string

@@ -16,6 +16,7 @@ import type { Parts } from './parts.ts'
 import { makeParts } from './parts.ts'
 import { empty, measure } from './seat-files.ts'
 import { Serial } from './serial.ts'
+import { sweepInbox } from './sweep-inbox.ts'
 import { sweepTrash, UNFINISHED_MS } from './sweep-trash.ts'
 import { discardToTrash } from './trash.ts'
 import type { TrustedRepository } from './trusted-repository.ts'
@@ -134,7 +135,11 @@ class LayeredWorkspace implements Workspace {
     const unfinished_before_ms = this.#deps.clock.now() - UNFINISHED_MS
     await sweepTrash(this.#parts.trash)
     await this.#parts.bases.sweep()
-    await this.#parts.mirrors.sweep(unfinished_before_ms)
+    await this.#parts.mirrors.sweep(unfinished_before_ms, (key) => this.#parts.bases.borrowsFrom(key))
+    await sweepInbox(join(this.#deps.stateDir, 'inbox'), {
+      unused_before_ms: this.#deps.clock.now() - this.#parts.limits.unused_ms,
+      unfinished_before_ms,
+    })
     await this.#parts.airlock.sweep(unfinished_before_ms)
   }
 

@@ -73,6 +73,7 @@ const STEPS = [
   'base.release',
   'trash.sweep',
   'base.sweep',
+  'mirror.sweep',
 ]
 
 it('every step may fail once: its verb is repeated, ends as if nothing had happened, and leaves nothing half-done', async () => {
