@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Check } from '../contract/host.ts'
+import { type MountFact, parseMountinfo } from './mountinfo.ts'
 
 interface Switch {
   readonly file: string
@@ -35,14 +36,30 @@ const readSysctl = (file: string): string | null => {
   }
 }
 
-/** The switches of this kernel that stand against unprivileged user namespaces; empty is best. */
-export function userNamespaceChecks(read: (file: string) => string | null = readSysctl): Check[] {
-  return SWITCHES.flatMap(({ file, forbids, remedy }) => {
+/** What stands against user namespaces with a /proc of their own on this host; empty is best. */
+export function userNamespaceChecks(
+  read: (file: string) => string | null = readSysctl,
+  mounts: readonly MountFact[] = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')),
+): Check[] {
+  return [...forbidden(read), ...maskedProc(mounts)]
+}
+
+const forbidden = (read: (file: string) => string | null): Check[] =>
+  SWITCHES.flatMap(({ file, forbids, remedy }) => {
     const value = read(file)
     if (value === null || !forbids(value)) return []
     const name = file.replace('/', '.')
     return [{ name, ok: false, message: `${name} is ${value}`, remedy, promise: null }]
   })
+
+/** Containers cover parts of /proc; the kernel then lets nobody mount another one, and every hull needs its own. */
+function maskedProc(mounts: readonly MountFact[]): Check[] {
+  // Empty directories such as that of binfmt_misc are made to be mounted on, and do not count.
+  const covered = mounts.filter(({ target }) => /^\/proc\/(?!sys\/fs\/)/.test(target))
+  if (covered.length === 0) return []
+  const message = `${covered.map(({ target }) => target).join(', ')} covered: a hull cannot have a /proc of its own`
+  const remedy = 'In a container of Podman: --security-opt unmask=ALL, as images/pit/run does.'
+  return [{ name: 'proc.masked', ok: false, message, remedy, promise: null }]
 }
 
 /**
