@@ -74,8 +74,12 @@ export class Stage implements AsyncDisposable {
     this.#disposable = repository
   }
 
-  static async open(environment: Record<string, string> = {}, config: object = {}): Promise<Stage> {
-    const pit = await PitProcess.create(environment)
+  static async open(
+    environment: Record<string, string> = {},
+    config: object = {},
+    before: readonly string[] = [],
+  ): Promise<Stage> {
+    const pit = await PitProcess.create(environment, before)
     const stage = new Stage(pit, await makeRepository({ 'README.md': '# Project\n', 'src/main.txt': 'one\n' }))
     for (const name of ['alice', 'bert']) stage.furnish(join(pit.homesDir, name))
     await pit.configure({ homes: [`${pit.homesDir}/*`], ...config })

@@ -79,7 +79,14 @@ export class PitProcess implements AsyncDisposable {
 
   /** Starts the daemon and waits until it listens. */
   async start(): Promise<void> {
-    const [file, ...args] = [...this.#before, process.execPath, '--max-semi-space-size=4', join(ROOT, 'src/main/cli.ts'), 'serve', '--json']
+    const [file, ...args] = [
+      ...this.#before,
+      process.execPath,
+      '--max-semi-space-size=4',
+      join(ROOT, 'src/main/cli.ts'),
+      'serve',
+      '--json',
+    ]
     const child = spawn(file, args, {
       env: this.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
