@@ -46,6 +46,9 @@ export async function counted(cgroup: string, file: string, key: string): Promis
   return Number(new RegExp(`^${key} (\\d+)$`, 'm').exec(await read(join(cgroup, file)))?.[1] ?? 0)
 }
 
+/** A file that holds one number. */
+export const number = async (cgroup: string, file: string): Promise<number> => Number(await read(join(cgroup, file)))
+
 /** Cores in use, measured until the cgroup has used one more second of processor time. */
 export async function coresUsed(cgroup: string): Promise<number> {
   const used = () => counted(cgroup, 'cpu.stat', 'usage_usec')

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PitProcess } from '../support/pit-process.ts'
-import { agentWith, coresUsed, counted, limitedBy } from './cgroup-witness.ts'
+import { agentWith, coresUsed, counted, limitedBy, number } from './cgroup-witness.ts'
 import { LEVELS, MIB, Mission } from './seat-with-limits.ts'
 
 /**
@@ -70,9 +70,10 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
     const { path, value } = await limitedBy(pid, 'pids.max')
     expect(Number(value)).toBeLessThanOrEqual(64 + 8) // a shim or a runtime may stand beside the agent
     const bomb = mission.exec('bomber', 'bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done', 20)
-    await expect.poll(() => counted(path, 'pids.events', 'max'), { timeout: 300_000 }).toBeGreaterThan(0)
+    await expect.poll(() => number(path, 'pids.peak'), { timeout: 300_000 }).toBeGreaterThan(48)
     expect((await pit.call('GET', '/healthz')).status).toBe(200)
     await bomb
+    expect(await number(path, 'pids.peak')).toBeLessThanOrEqual(Number(value))
   })
 
   test('pids: the same number of processes fits below a larger limit', async () => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Machine } from './machine.ts'
@@ -90,7 +90,7 @@ async function main(counts: Count[], abort: AbortSignal): Promise<void> {
   }
   const chosen = phases.filter((phase) => !options.only || options.only.includes(phase.name))
   for (const phase of chosen) counts.push(await runPhase(machine, phase, out, abort))
-  await keepCellImage(machine, await script(abort, 'cell-image', cache), abort)
+  await keepCellImage(machine, cache, abort)
 }
 
 async function must(machine: Machine, out: string, name: string, script: string, abort: AbortSignal): Promise<void> {
@@ -101,12 +101,17 @@ async function must(machine: Machine, out: string, name: string, script: string,
 }
 
 /** What took a quarter of an hour to build emulated is handed to the next machine. */
-async function keepCellImage(machine: Machine, file: string, abort: AbortSignal): Promise<void> {
-  if (existsSync(file)) return
-  tell('keeps the cell image for the next machine')
-  const save = 'podman save --quiet "$(~/lazarus-pit/images/cell/tag)"'
-  if (await machine.fetch(save, `${file}.part`, abort)) renameSync(`${file}.part`, file)
-  else rmSync(`${file}.part`, { force: true })
+async function keepCellImage(machine: Machine, cache: string, abort: AbortSignal): Promise<void> {
+  const tagFile = join(cache, 'last-run', 'cell-image-tag')
+  if (!(await machine.fetch('~/lazarus-pit/images/cell/tag', tagFile, abort))) return
+  const tag = readFileSync(tagFile, 'utf8').trim()
+  const name = `cell-image-${tag.slice(tag.indexOf(':') + 1)}.tar`
+  if (existsSync(join(cache, name))) return
+  tell(`keeps ${tag} for the next machine`)
+  const part = join(cache, 'last-run', name)
+  if (!(await machine.fetch(`podman save --quiet ${tag}`, part, abort))) return
+  for (const old of readdirSync(cache).filter((file) => file.startsWith('cell-image-'))) rmSync(join(cache, old))
+  renameSync(part, join(cache, name))
 }
 
 if (options.help) {
