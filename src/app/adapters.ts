@@ -1,7 +1,7 @@
-import type { IsolationLevel } from '../contract/ids.ts'
-import type { HostReport } from '../contract/host.ts'
-import type { Policy } from '../contract/policy.ts'
 import type { Config } from '../contract/config.ts'
+import type { HostReport } from '../contract/host.ts'
+import type { IsolationLevel } from '../contract/ids.ts'
+import type { Policy } from '../contract/policy.ts'
 import type { Clock, Entropy } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import type { CellDirectory } from '../ports/cell-directory.ts'
@@ -9,6 +9,7 @@ import type { CellDoor } from '../ports/cell-door.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { HomeWatch } from '../ports/home-watch.ts'
+import type { Leftovers } from '../ports/leftovers.ts'
 import type { RunDirs } from '../ports/run-dirs.ts'
 import type { SeatLogs } from '../ports/seat-logs.ts'
 import type { SeatVault } from '../ports/seat-vault.ts'
@@ -26,6 +27,7 @@ export interface Adapters {
   readonly vault: SeatVault
   readonly runDirs: RunDirs
   readonly seatLogs: SeatLogs
+  readonly leftovers: Leftovers
   readonly clock: Clock
   readonly entropy: Entropy
   readonly log: Log

@@ -9,8 +9,8 @@ const GONE: ReadonlySet<MissionStatus> = new Set(['archiving', 'archived', 'dest
 
 /**
  * What the pit does by the clock: writes `state/heartbeat.json` of every mission that has a cell directory each
- * `poll_interval`, so that other watchers see the pit live; removes trash past its retention and bases that nobody
- * references, at the start and every hour.
+ * `poll_interval`, so that other watchers see the pit live; removes what is past its retention and what nobody needs,
+ * at the start and every hour.
  */
 export function startUpkeep(ctx: Context): Disposable {
   const beats = setInterval(() => void beat(ctx), ctx.config.poll_interval * 1000).unref()
@@ -35,10 +35,17 @@ async function beat({ book, cells, clock, log }: Context): Promise<void> {
   }
 }
 
-async function sweep({ workspace, log }: Context): Promise<void> {
-  try {
-    await workspace.sweep()
-  } catch (error) {
-    log.warn({ message: asLazarusError(error).message }, 'trash and unused bases could not be swept')
+/** Whose sandboxes, sockets and secrets are all released. */
+const OVER: ReadonlySet<MissionStatus> = new Set(['archived', 'destroyed'])
+
+async function sweep({ book, workspace, leftovers, log }: Context): Promise<void> {
+  const isKnown = (mission_id: string) => book.has(mission_id)
+  const isAlive = (mission_id: string) => isKnown(mission_id) && !OVER.has(book.get(mission_id).status)
+  for (const sweeping of [() => workspace.sweep(isKnown), () => leftovers.sweep(isAlive)]) {
+    try {
+      await sweeping()
+    } catch (error) {
+      log.warn({ message: asLazarusError(error).message }, 'what is no longer needed could not be swept')
+    }
   }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { existsSync, mkdirSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
-import { join } from 'node:path'
+import { compileCacheOf } from './compile-cache.ts'
 import { stateDirOf } from './state-dir.ts'
 
 const stateDir = stateDirOf(process.env)
@@ -13,7 +13,7 @@ if (process.argv[2] === 'serve') {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
   } catch {}
 }
-if (existsSync(stateDir)) enableCompileCache(join(stateDir, 'compile-cache'))
+if (existsSync(stateDir)) enableCompileCache(compileCacheOf(stateDir))
 
 const { runOnProcess } = await import('./run-cli.ts')
 process.exitCode = await runOnProcess(stateDir)

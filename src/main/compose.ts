@@ -7,6 +7,7 @@ import type { Listening } from '../http/options.ts'
 import { createServer } from '../http/server.ts'
 import type { Log } from '../kernel/log.ts'
 import { createCellDirectory } from '../store/cell-directory.ts'
+import { createLeftovers } from '../store/leftovers.ts'
 import { createRunDirs } from '../store/run-dirs.ts'
 import { createSeatLogs } from '../store/seat-logs.ts'
 import { createSeatVault } from '../store/seat-vault.ts'
@@ -38,11 +39,22 @@ export async function compose(settings: Settings, log: Log, faults?: (point: str
   }
 }
 
-async function start(settings: Settings, stateDir: string, ledger: Adapters['ledger'], log: Log, faults?: (point: string) => void): Promise<RunningPit> {
+async function start(
+  settings: Settings,
+  stateDir: string,
+  ledger: Adapters['ledger'],
+  log: Log,
+  faults?: (point: string) => void,
+): Promise<RunningPit> {
   const missionsPath = ownDirectory(settings.missionsPath)
   const { config } = settings
   const shared = { clock: systemClock, entropy: systemEntropy, log }
-  const homes = createHomeWatch({ ...shared, globs: config.homes, exempt: [stateDir, missionsPath, settings.podmanStore], sealsDir: join(stateDir, 'seals') })
+  const homes = createHomeWatch({
+    ...shared,
+    globs: config.homes,
+    exempt: [stateDir, missionsPath, settings.podmanStore],
+    sealsDir: join(stateDir, 'seals'),
+  })
   const policies = readPolicies(settings.packageDir)
   const drivers = createDrivers({ ...settings, stateDir }, policies, log, faults)
   const doors = new UnixCellDoors({ directory: join(stateDir, 'doors'), entropy: systemEntropy })
@@ -67,13 +79,29 @@ async function start(settings: Settings, stateDir: string, ledger: Adapters['led
     vault: createSeatVault({ dir: join(stateDir, 'vault') }),
     runDirs: createRunDirs(join(stateDir, 'sandboxes')),
     seatLogs: createSeatLogs(),
+    leftovers: createLeftovers(
+      ['doors', 'sandboxes', 'vault'].map((name) => join(stateDir, name)),
+      systemClock,
+    ),
     hostFacts: cached(() => readHostFacts(settings)),
     operatorTokenHash: operatorTokenHash(stateDir, systemEntropy),
-    ownPaths: [stateDir, missionsPath, settings.podmanStore, ...(settings.operatorHome === null ? [] : [settings.operatorHome])],
+    ownPaths: [
+      stateDir,
+      missionsPath,
+      settings.podmanStore,
+      ...(settings.operatorHome === null ? [] : [settings.operatorHome]),
+    ],
     ...(faults ? { faults } : {}),
   }
   const pit = createPit(adapters)
-  const server = await createServer({ ...shared, app: pit, cellDoors: doors, state_dir: stateDir, listen: settings.listen, version: VERSION })
+  const server = await createServer({
+    ...shared,
+    app: pit,
+    cellDoors: doors,
+    state_dir: stateDir,
+    listen: settings.listen,
+    version: VERSION,
+  })
   const listening = await server.listen()
   return {
     pit,

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { writeAtomic } from '../store/atomic-file.ts'
+import { systemClock } from './chance.ts'
+import { pruneCompileCache } from './compile-cache.ts'
 import { compose, type RunningPit } from './compose.ts'
 import { createLogger } from './logger.ts'
 import { ownDirectory } from './own-directory.ts'
@@ -27,10 +29,13 @@ export async function serve(options: ServeOptions): Promise<number> {
     })
   }
   ownDirectory(settings.stateDir)
+  pruneCompileCache(settings.stateDir, systemClock.now())
   const log = createLogger(settings.config.log_level, options.foreground ? 2 : join(settings.stateDir, 'daemon.log'))
   const pit = await compose(settings, log)
   try {
-    await writeAtomic(join(settings.stateDir, 'pit.json'), JSON.stringify({ pid: options.pid, ...pit.listening }), { durable: false })
+    await writeAtomic(join(settings.stateDir, 'pit.json'), JSON.stringify({ pid: options.pid, ...pit.listening }), {
+      durable: false,
+    })
     log.info({ ...pit.listening }, 'the pit listens')
     options.onListening?.(pit)
     pit.pit.ready().catch((error) => log.warn({ err: error }, 'the host could not be probed whole'))

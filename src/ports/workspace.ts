@@ -1,6 +1,5 @@
-import type { SeatName } from '../contract/ids.ts'
+import type { Role, SeatName } from '../contract/ids.ts'
 import type { BaseRef, FinalSnapshot, KeptCommits, WorkspaceMode } from '../contract/mission.ts'
-import type { Role } from '../contract/ids.ts'
 import type { Collection } from '../contract/seat.ts'
 import type { SandboxMount } from './cell-driver.ts'
 
@@ -35,7 +34,11 @@ export interface Workspace {
   openSeat(layer: SeatLayer): Promise<readonly SandboxMount[]>
   collect(layer: SeatLayer, abort: AbortSignal): Promise<Collection>
   /** Unified diff of committed and uncommitted work against the base, at most `max_bytes`. */
-  diff(layer: SeatLayer, max_bytes: number, abort: AbortSignal): Promise<{ readonly text: Uint8Array; readonly truncated: boolean }>
+  diff(
+    layer: SeatLayer,
+    max_bytes: number,
+    abort: AbortSignal,
+  ): Promise<{ readonly text: Uint8Array; readonly truncated: boolean }>
   uncollected(layer: SeatLayer, abort: AbortSignal): Promise<Uncollected>
   usage(seat: SeatName): Promise<LayerUsage>
   /** Writes the layer and the in-cell home as tar.zst into the trash, durable before it resolves. Finds an earlier one. */
@@ -47,6 +50,9 @@ export interface Workspace {
    * goes into the trash first, as a bundle that is durable before anything is removed; null when there is nothing.
    */
   closeMission(mission_id: string, base: BaseRef, keep: { readonly repository: boolean }): Promise<KeptCommits | null>
-  /** Deletes trash that is past its retention, bases that nobody references, mirrors and copies that nobody used of late. */
-  sweep(): Promise<void>
+  /**
+   * Deletes trash that is past its retention, bases that nobody references, mirrors and copies that nobody used of
+   * late. A mission that `isKnown` denies was never opened whole: what it holds is free.
+   */
+  sweep(isKnown?: (mission_id: string) => boolean): Promise<void>
 }

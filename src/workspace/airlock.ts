@@ -1,13 +1,13 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
+import { Slots } from '../kernel/queues.ts'
 import { HULL_FAILED, runInHull, SYSTEM_PATH } from '../linux/hull.ts'
 import type { HullMount } from '../linux/mount-table.ts'
 import type { RunOptions, RunResult } from '../linux/run.ts'
 import { ENTER } from './airlock-scripts.ts'
 import { makePrivateDirectory, randomName } from './durable.ts'
 import { configEnvironment } from './git.ts'
-import { Slots } from './serial.ts'
 
 /** One passage: a fixed script over read-only views of what agents wrote. Only byte streams cross. */
 export interface Passage {

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promi
 import { dirname, join } from 'node:path'
 import type { BaseRef } from '../contract/mission.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { KeyedQueue } from '../kernel/queues.ts'
 import { layBase } from './base-checkout.ts'
 import type { Faults } from './durable.ts'
 import {
@@ -13,7 +14,6 @@ import {
   replaceFile,
   syncDirectory,
 } from './durable.ts'
-import { Serial } from './serial.ts'
 
 export interface BaseDeps {
   /** `<state_dir>/bases`. */
@@ -31,7 +31,7 @@ export interface BaseDeps {
  */
 export class Bases {
   readonly #deps: BaseDeps
-  readonly #serial = new Serial()
+  readonly #serial = new KeyedQueue()
 
   constructor(deps: BaseDeps) {
     this.#deps = deps
@@ -105,11 +105,22 @@ export class Bases {
   }
 
   /** Deletes bases that no mission holds and nobody used of late, and what interrupted builds left. */
-  async sweep(): Promise<void> {
+  async sweep(isKnown: (mission_id: string) => boolean): Promise<void> {
     for (const repository of await names(this.#deps.directory)) {
       const directory = join(this.#deps.directory, repository)
-      for (const name of await names(directory)) await this.#sweepOne(join(directory, name), name.startsWith('.'))
+      for (const name of await names(directory)) {
+        if (!name.startsWith('.')) await this.#dropUnknown(join(directory, name, 'missions'), isKnown)
+        await this.#sweepOne(join(directory, name), name.startsWith('.'))
+      }
       await rmdir(directory).catch(() => {}) // when it was the last one
+    }
+  }
+
+  /** Marks of missions that a killed pit was about to open. */
+  async #dropUnknown(marks: string, isKnown: (mission_id: string) => boolean): Promise<void> {
+    for (const mission_id of await names(marks)) {
+      const mark = join(marks, mission_id)
+      if (!isKnown(mission_id) && (await this.#isOld(mark))) await rm(mark, { force: true })
     }
   }
 
@@ -129,8 +140,8 @@ export class Bases {
     return this.#deps.clock.now() - Number(used) < this.#deps.grace_ms
   }
 
-  async #isOld(building: string): Promise<boolean> {
-    return this.#deps.clock.now() - (await stat(building)).mtimeMs >= this.#deps.grace_ms
+  async #isOld(path: string): Promise<boolean> {
+    return this.#deps.clock.now() - (await stat(path)).mtimeMs >= this.#deps.grace_ms
   }
 }
 

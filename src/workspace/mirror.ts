@@ -1,6 +1,7 @@
 import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
+import { KeyedQueue } from '../kernel/queues.ts'
 import { layBareRepository } from './bare-repository.ts'
 import { buildingName, exists, makePrivateDirectory, removeOwnTree, syncDirectory } from './durable.ts'
 import { git, text } from './git.ts'
@@ -8,7 +9,6 @@ import type { Fetched, MirrorDeps } from './mirror-deps.ts'
 import { fetchLocal } from './mirror-local.ts'
 import { fetchRemote } from './mirror-remote.ts'
 import { sweepQuarantines } from './receive.ts'
-import { Serial } from './serial.ts'
 import { parseSource, repositoryKey } from './source.ts'
 
 export interface Resolved {
@@ -27,7 +27,7 @@ export type IsBorrowed = (key: string) => Promise<boolean>
  */
 export class Mirrors {
   readonly #deps: MirrorDeps
-  readonly #serial = new Serial()
+  readonly #serial = new KeyedQueue()
 
   constructor(deps: MirrorDeps) {
     this.#deps = deps

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { SeatName } from '../contract/ids.ts'
 import type { BaseRef, KeptCommits } from '../contract/mission.ts'
 import type { Collection } from '../contract/seat.ts'
+import { KeyedQueue } from '../kernel/queues.ts'
 import type { SeatLayer, Workspace } from '../ports/workspace.ts'
 import type { CollectContext } from './collect.ts'
 import { collect, uncollected } from './collect.ts'
@@ -15,7 +16,6 @@ import { airlockView, mountSources, sandboxMounts, writtenBy } from './mounts.ts
 import type { Parts } from './parts.ts'
 import { makeParts } from './parts.ts'
 import { empty, measure } from './seat-files.ts'
-import { Serial } from './serial.ts'
 import { sweepInbox } from './sweep-inbox.ts'
 import { sweepTrash, UNFINISHED_MS } from './sweep-trash.ts'
 import { discardToTrash } from './trash.ts'
@@ -33,7 +33,7 @@ export function createWorkspace(deps: WorkspaceDeps): Workspace {
 class LayeredWorkspace implements Workspace {
   readonly #deps: WorkspaceDeps
   readonly #parts: Parts
-  readonly #serial = new Serial()
+  readonly #serial = new KeyedQueue()
 
   constructor(deps: WorkspaceDeps) {
     this.#deps = deps
@@ -131,10 +131,10 @@ class LayeredWorkspace implements Workspace {
     return kept
   }
 
-  async sweep(): Promise<void> {
+  async sweep(isKnown: (mission_id: string) => boolean = () => true): Promise<void> {
     const unfinished_before_ms = this.#deps.clock.now() - UNFINISHED_MS
     await sweepTrash(this.#parts.trash)
-    await this.#parts.bases.sweep()
+    await this.#parts.bases.sweep(isKnown)
     await this.#parts.mirrors.sweep(unfinished_before_ms, (key) => this.#parts.bases.borrowsFrom(key))
     await sweepInbox(join(this.#deps.stateDir, 'inbox'), {
       unused_before_ms: this.#deps.clock.now() - this.#parts.limits.unused_ms,

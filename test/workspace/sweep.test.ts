@@ -76,6 +76,20 @@ describe('a mirror', () => {
   })
 })
 
+it('a mission that never came to be holds no base, once that is sure', async () => {
+  const seat = await bed.seat(makeOrigin(bed.path('origin')))
+  const isKnown = () => false
+  await bed.workspace.sweep(isKnown)
+  bed.clock.time += 58 * 60_000
+  await bed.workspace.sweep(isKnown)
+  expect(bases()).toHaveLength(1)
+  bed.clock.time += 5 * 60_000
+  await bed.workspace.sweep((id) => id === seat.layer.seat.mission_id)
+  expect(bases()).toHaveLength(1)
+  await bed.workspace.sweep(isKnown)
+  expect(bases()).toEqual([])
+})
+
 describe('the inbox', () => {
   it('loses copies that nobody used for thirty days, and what an interrupted hand-over left', async () => {
     const inbox = join(bed.state, 'inbox')
