@@ -35,12 +35,27 @@ export interface Application {
   listSeats(mission_id: string): readonly Seat[]
   readSeat(mission_id: string, agent_id: string): Seat
   withdrawSeat(mission_id: string, agent_id: string, force: boolean): Promise<WithdrawReport>
-  execStream(mission_id: string, agent_id: string, request: ExecRequest, onOutput: OnExecOutput, abort: AbortSignal): Promise<ExecEnd>
+  execStream(
+    mission_id: string,
+    agent_id: string,
+    request: ExecRequest,
+    onOutput: OnExecOutput,
+    abort: AbortSignal,
+  ): Promise<ExecEnd>
   /** The whole output in memory, bounded at 1 MiB per stream; `truncated` says when it was cut. */
   execWhole(mission_id: string, agent_id: string, request: ExecRequest, abort: AbortSignal): Promise<ExecResult>
-  logs(mission_id: string, agent_id: string, options: { readonly follow: boolean; readonly tail: number | null }, abort: AbortSignal): AsyncIterable<Uint8Array>
+  logs(
+    mission_id: string,
+    agent_id: string,
+    options: { readonly follow: boolean; readonly tail: number | null },
+    abort: AbortSignal,
+  ): AsyncIterable<Uint8Array>
   collect(mission_id: string, agent_id: string, abort: AbortSignal): Promise<Collection>
-  diff(mission_id: string, agent_id: string, abort: AbortSignal): Promise<{ readonly text: Uint8Array; readonly truncated: boolean }>
+  diff(
+    mission_id: string,
+    agent_id: string,
+    abort: AbortSignal,
+  ): Promise<{ readonly text: Uint8Array; readonly truncated: boolean }>
   killSeat(mission_id: string, agent_id: string, signal: NodeJS.Signals): Promise<Seat>
 
   sealHomes(request: SealRequest, abort: AbortSignal): Promise<Seal>

@@ -1,10 +1,10 @@
 import type { IsolationLevel, SandboxName } from '../contract/ids.ts'
 import type { SeatState } from '../domain/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
+import type { KeyedQueue } from '../kernel/queues.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'
 import type { Adapters } from './adapters.ts'
 import type { HostProbe } from './host-report.ts'
-import type { KeyedQueue } from './keyed-queue.ts'
 import type { MissionBook } from './mission-book.ts'
 
 export interface Context extends Adapters {

@@ -20,7 +20,9 @@ export async function createMission(
   const levelPolicy = ctx.policies.get(level)
   if (!levelPolicy) throw new LazarusError('isolation_unavailable', `This pit has no policy for ${level}`)
   if (request.ref !== undefined && request.repo === undefined) {
-    throw new LazarusError('invalid_request', `ref "${request.ref}" was given without a repo`, { remedy: 'Name the repo too, or leave ref out.' })
+    throw new LazarusError('invalid_request', `ref "${request.ref}" was given without a repo`, {
+      remedy: 'Name the repo too, or leave ref out.',
+    })
   }
   const policy = missionPolicy(levelPolicy, ctx.config.limits, request.policy)
   requireNetwork(policy.network)

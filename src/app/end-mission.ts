@@ -45,7 +45,8 @@ export async function finishDestroy(ctx: Context, mission_id: string): Promise<D
 async function releaseSeats(ctx: Context, state: MissionState): Promise<void> {
   const waiting = [...seatsToRelease(state)]
   const worker = async () => {
-    for (let seat = waiting.shift(); seat; seat = waiting.shift()) await releaseSeat(ctx, state.mission_id, seat.agent_id, true)
+    for (let seat = waiting.shift(); seat; seat = waiting.shift())
+      await releaseSeat(ctx, state.mission_id, seat.agent_id, true)
   }
   const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
   const failed = ends.find((end) => end.status === 'rejected')
@@ -56,11 +57,14 @@ function harvest(state: MissionState): Pick<DestroyReport, 'final_checkpoints' |
   const seats = [...state.seats.values()]
   return {
     final_checkpoints: seats.flatMap((seat) => seat.final_checkpoint ?? []),
-    released: seats.reduce((sum, seat) => addReleased(sum, seat.released ?? { processes: 0, containers: 0, mounts: 0 }), {
-      processes: 0,
-      containers: 0,
-      mounts: 0,
-    }),
+    released: seats.reduce(
+      (sum, seat) => addReleased(sum, seat.released ?? { processes: 0, containers: 0, mounts: 0 }),
+      {
+        processes: 0,
+        containers: 0,
+        mounts: 0,
+      },
+    ),
   }
 }
 

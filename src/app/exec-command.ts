@@ -47,7 +47,12 @@ export async function execWhole(
 ): Promise<ExecResult> {
   const kept = { stdout: new Kept(), stderr: new Kept() }
   const end = await execStream(ctx, mission_id, agent_id, request, (stream, data) => kept[stream].take(data), abort)
-  return { ...end, stdout: kept.stdout.text(), stderr: kept.stderr.text(), truncated: kept.stdout.cut || kept.stderr.cut }
+  return {
+    ...end,
+    stdout: kept.stdout.text(),
+    stderr: kept.stderr.text(),
+    truncated: kept.stdout.cut || kept.stderr.cut,
+  }
 }
 
 class Kept {
@@ -72,7 +77,11 @@ export function runningSeat(state: MissionState, agent_id: string): SeatState {
   const seat = seatOf(state, agent_id)
   if (seat.status === 'active' && seat.handle) return seat
   const why = seat.exit ? ` (${seat.exit.cause}, code ${seat.exit.code ?? '-'}, signal ${seat.exit.signal ?? '-'})` : ''
-  throw new LazarusError('conflict', `Seat "${agent_id}" of mission ${state.mission_id} is ${seat.status}${why}: nothing runs there`, {
-    remedy: 'Seat the agent again after withdrawing it, or read its output with: lazarus logs',
-  })
+  throw new LazarusError(
+    'conflict',
+    `Seat "${agent_id}" of mission ${state.mission_id} is ${seat.status}${why}: nothing runs there`,
+    {
+      remedy: 'Seat the agent again after withdrawing it, or read its output with: lazarus logs',
+    },
+  )
 }

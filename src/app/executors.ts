@@ -83,7 +83,9 @@ export async function runPlan(ctx: Context, plan: readonly SeatStep[], work: Wor
 async function endSandbox(ctx: Context, work: Work): Promise<void> {
   const { state, seat } = work
   const driver = driverFor(ctx, state.isolation_level)
-  const handles = seat.handle ? [seat.handle] : (await driver.list()).filter((h) => h.mission_id === state.mission_id && h.agent_id === seat.agent_id)
+  const handles = seat.handle
+    ? [seat.handle]
+    : (await driver.list()).filter((h) => h.mission_id === state.mission_id && h.agent_id === seat.agent_id)
   for (const handle of handles) work.released = addReleased(work.released, await driver.destroy(handle))
   await ctx.runDirs.remove(sandboxName(state.mission_id, seat))
 }

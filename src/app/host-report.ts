@@ -52,10 +52,14 @@ export async function requireLevel(
   const report = await ctx.probe.level(level)
   if (!report) throw new LazarusError('isolation_unavailable', `This pit has no driver for ${level}`)
   if (report.status === 'unavailable') {
-    throw new LazarusError('isolation_unavailable', `${level} is unavailable on this host: ${report.reason ?? 'unknown reason'}`, {
-      ...(report.remedy === null ? {} : { remedy: report.remedy }),
-      details: { checks: report.checks.filter((check) => !check.ok) },
-    })
+    throw new LazarusError(
+      'isolation_unavailable',
+      `${level} is unavailable on this host: ${report.reason ?? 'unknown reason'}`,
+      {
+        ...(report.remedy === null ? {} : { remedy: report.remedy }),
+        details: { checks: report.checks.filter((check) => !check.ok) },
+      },
+    )
   }
   return report
 }

@@ -2,9 +2,9 @@ import type { DomainEvent } from '../contract/event.ts'
 import { evolve, fold, type MissionState } from '../domain/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
+import { KeyedQueue } from '../kernel/queues.ts'
 import type { CellDirectory } from '../ports/cell-directory.ts'
 import type { EventLog } from '../ports/event-log.ts'
-import { KeyedQueue } from './keyed-queue.ts'
 
 interface Deps {
   readonly ledger: EventLog

@@ -19,7 +19,12 @@ export async function resumeMission(ctx: Context, mission_id: string): Promise<M
   return missionView(ctx.book.get(mission_id))
 }
 
-async function toEverySeat(ctx: Context, state: MissionState, status: SeatState['status'], verb: 'freeze' | 'thaw'): Promise<void> {
+async function toEverySeat(
+  ctx: Context,
+  state: MissionState,
+  status: SeatState['status'],
+  verb: 'freeze' | 'thaw',
+): Promise<void> {
   const driver = driverFor(ctx, state.isolation_level)
   if (!driver.capabilities.freeze) return
   const seats = [...state.seats.values()].filter((seat) => seat.status === status && seat.handle)
@@ -40,7 +45,14 @@ async function stopSeat(ctx: Context, mission_id: string, agent_id: string): Pro
     if (!seat || (seat.status !== 'active' && seat.status !== 'paused')) return
     await runPlan(ctx, stopPlan(), workOn(state, seat, AbortSignal.timeout(60_000)))
     const at = isoTime(ctx.clock.now())
-    const exit = { cause: 'signal', code: 137, signal: 'SIGKILL', died_at: at, noticed_at: at, noticed_by: 'mission_completed' } as const
+    const exit = {
+      cause: 'signal',
+      code: 137,
+      signal: 'SIGKILL',
+      died_at: at,
+      noticed_at: at,
+      noticed_by: 'mission_completed',
+    } as const
     await ctx.book.commit(mission_id, (now) => seatExited(now, agent_id, seat.generation, exit))
   })
 }

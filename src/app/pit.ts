@@ -1,19 +1,19 @@
+import { seatOf } from '../domain/decide.ts'
 import { missionView, seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { seatOf } from '../domain/decide.ts'
-import type { Application, Principal } from './application.ts'
+import { KeyedQueue } from '../kernel/queues.ts'
 import type { Adapters } from './adapters.ts'
+import type { Application, Principal } from './application.ts'
 import type { Context } from './context.ts'
 import { createMission } from './create-mission.ts'
 import { archiveMission, destroyMission } from './end-mission.ts'
 import { execStream, execWhole } from './exec-command.ts'
 import { HostProbe } from './host-report.ts'
 import { Identities } from './identities.ts'
-import { KeyedQueue } from './keyed-queue.ts'
 import { MissionBook } from './mission-book.ts'
 import { completeMission, pauseMission, resumeMission } from './mission-status.ts'
-import { recover } from './recover.ts'
 import { readLogs } from './read-logs.ts'
+import { recover } from './recover.ts'
 import { withdrawSeat } from './release-seat.ts'
 import { collect, diff, killSeat } from './seat-work.ts'
 import { addSeat } from './spawn-seat.ts'
@@ -52,13 +52,18 @@ export function createPit(adapters: Adapters): Pit {
   }
 }
 
-const callerName = (by: Principal): string => (by.kind === 'operator' ? 'operator' : `${by.name.agent_id}@${by.name.mission_id}`)
+const callerName = (by: Principal): string =>
+  by.kind === 'operator' ? 'operator' : `${by.name.agent_id}@${by.name.mission_id}`
 
 function application(ctx: Context, identities: Identities): Application {
   const { book } = ctx
   return {
     createMission: (request, by, abort) => createMission(ctx, request, callerName(by), abort),
-    listMissions: ({ all }) => book.all().filter((m) => all || (m.status !== 'destroyed' && m.status !== 'archived')).map(missionView),
+    listMissions: ({ all }) =>
+      book
+        .all()
+        .filter((m) => all || (m.status !== 'destroyed' && m.status !== 'archived'))
+        .map(missionView),
     inspectMission: (id) => missionView(book.get(id)),
     pauseMission: (id) => pauseMission(ctx, id),
     resumeMission: (id) => resumeMission(ctx, id),

@@ -13,7 +13,10 @@ export async function* readLogs(
   const seat = seatOf(state, agent_id)
   const { log_format } = driverFor(ctx, state.isolation_level).capabilities
   const ended = new AbortController()
-  const watch = ctx.ledger.follow({ mission_id, after: ctx.ledger.head(), types: ['seat_exited', 'seat_withdrawn'] }, ended.signal)
+  const watch = ctx.ledger.follow(
+    { mission_id, after: ctx.ledger.head(), types: ['seat_exited', 'seat_withdrawn'] },
+    ended.signal,
+  )
   const running = seat.status === 'active' || seat.status === 'paused' || seat.status === 'spawning'
   const stop = () => ended.abort()
   abort.addEventListener('abort', stop, { once: true })
@@ -27,7 +30,11 @@ export async function* readLogs(
   }
 }
 
-async function endWith(events: AsyncIterable<{ agent_id: string | null }>, agent_id: string, stop: () => void): Promise<void> {
+async function endWith(
+  events: AsyncIterable<{ agent_id: string | null }>,
+  agent_id: string,
+  stop: () => void,
+): Promise<void> {
   for await (const event of events) if (event.agent_id === agent_id) break
   stop()
 }

@@ -1,7 +1,7 @@
+import type { SandboxHandle } from '../contract/seat.ts'
 import { seatExited } from '../domain/decide.ts'
 import type { MissionState, SeatState } from '../domain/mission.ts'
 import { isoTime } from '../kernel/clock.ts'
-import type { SandboxHandle } from '../contract/seat.ts'
 import { type Context, driverFor, sandboxName, seatKey } from './context.ts'
 import { finishArchive, finishDestroy } from './end-mission.ts'
 import { releaseSeat } from './release-seat.ts'
@@ -25,7 +25,10 @@ async function guarded(ctx: Context, mission: MissionState, task: () => Promise<
   try {
     await task()
   } catch (error) {
-    ctx.log.error({ err: error, mission_id: mission.mission_id }, 'recovery of a mission is incomplete; it goes on at the next start')
+    ctx.log.error(
+      { err: error, mission_id: mission.mission_id },
+      'recovery of a mission is incomplete; it goes on at the next start',
+    )
   }
 }
 
@@ -65,7 +68,14 @@ async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Prom
     return
   }
   const at = isoTime(ctx.clock.now())
-  const gone = { cause: 'runtime_gone', code: null, signal: null, died_at: at, noticed_at: at, noticed_by: 'recovery' } as const
+  const gone = {
+    cause: 'runtime_gone',
+    code: null,
+    signal: null,
+    died_at: at,
+    noticed_at: at,
+    noticed_by: 'recovery',
+  } as const
   const exit = adoption.state === 'exited' ? adoption.exit : gone
   await ctx.book.commit(mission.mission_id, (now) => seatExited(now, seat.agent_id, seat.generation, exit))
   await clearDead(ctx, mission.mission_id, seat.agent_id)
@@ -76,7 +86,10 @@ async function reapUnowned(ctx: Context): Promise<void> {
   for (const driver of ctx.drivers.values()) {
     for (const handle of await driver.list()) {
       if (isOwned(ctx, handle)) continue
-      ctx.log.warn({ mission_id: handle.mission_id, agent_id: handle.agent_id, generation: handle.generation }, 'reaping a sandbox that no seat owns')
+      ctx.log.warn(
+        { mission_id: handle.mission_id, agent_id: handle.agent_id, generation: handle.generation },
+        'reaping a sandbox that no seat owns',
+      )
       await driver.destroy(handle)
     }
   }

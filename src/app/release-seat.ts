@@ -11,13 +11,19 @@ import { requireCollected } from './seat-work.ts'
 /** Longest that ending, saving and deleting one seat may take. */
 const RELEASE_TIMEOUT_MS = 30 * 60_000
 
-export async function withdrawSeat(ctx: Context, mission_id: string, agent_id: string, force: boolean): Promise<WithdrawReport> {
+export async function withdrawSeat(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  force: boolean,
+): Promise<WithdrawReport> {
   const state = ctx.book.get(mission_id)
   const seat = seatOf(state, agent_id)
   if (state.status === 'destroying' || state.status === 'destroyed') {
     throw new LazarusError('conflict', `Mission ${mission_id} is ${state.status}: its seats go with it`)
   }
-  if (!force && seat.status !== 'withdrawn') await requireCollected(ctx, state, [seat], AbortSignal.timeout(RELEASE_TIMEOUT_MS))
+  if (!force && seat.status !== 'withdrawn')
+    await requireCollected(ctx, state, [seat], AbortSignal.timeout(RELEASE_TIMEOUT_MS))
   const after = await releaseSeat(ctx, mission_id, agent_id, force)
   const gone = seatOf(after, agent_id)
   return {
@@ -28,7 +34,12 @@ export async function withdrawSeat(ctx: Context, mission_id: string, agent_id: s
 }
 
 /** Ends the sandbox, saves what is in the layer, removes every trace. Finishes what an earlier attempt began. */
-export async function releaseSeat(ctx: Context, mission_id: string, agent_id: string, force: boolean): Promise<MissionState> {
+export async function releaseSeat(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  force: boolean,
+): Promise<MissionState> {
   return ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
     const state = await ctx.book.commit(mission_id, (now) => startWithdraw(now, agent_id, force))
     const seat = seatOf(state, agent_id)

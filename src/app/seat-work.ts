@@ -4,20 +4,26 @@ import { holdsLayer, type MissionState, type SeatState } from '../domain/mission
 import { seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { type Context, driverFor, seatKey } from './context.ts'
-import { layerOf } from './executors.ts'
 import { runningSeat } from './exec-command.ts'
+import { layerOf } from './executors.ts'
 
 /** Largest diff that is given out. */
 const DIFF_LIMIT = 16 * 1024 * 1024
 
-export async function collect(ctx: Context, mission_id: string, agent_id: string, abort: AbortSignal): Promise<Collection> {
+export async function collect(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  abort: AbortSignal,
+): Promise<Collection> {
   return ctx.seatQueue.run(
     seatKey(mission_id, agent_id),
     async () => {
       const { state, seat } = seatWithWork(ctx, mission_id, agent_id)
       const collection = await ctx.workspace.collect(layerOf(state, seat), abort)
       const { head, outcome, commits } = collection
-      if (head !== null) await ctx.book.commit(mission_id, (now) => decide.collected(now, agent_id, head, outcome, commits.length))
+      if (head !== null)
+        await ctx.book.commit(mission_id, (now) => decide.collected(now, agent_id, head, outcome, commits.length))
       return collection
     },
     abort,
@@ -29,7 +35,12 @@ export async function diff(ctx: Context, mission_id: string, agent_id: string, a
   return ctx.workspace.diff(layerOf(state, seat), DIFF_LIMIT, abort)
 }
 
-export async function killSeat(ctx: Context, mission_id: string, agent_id: string, signal: NodeJS.Signals): Promise<Seat> {
+export async function killSeat(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  signal: NodeJS.Signals,
+): Promise<Seat> {
   return ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
     const state = ctx.book.get(mission_id)
     const seat = runningSeat(state, agent_id)
@@ -38,19 +49,29 @@ export async function killSeat(ctx: Context, mission_id: string, agent_id: strin
   })
 }
 
-const seatOf = (ctx: Context, mission_id: string, agent_id: string): SeatState => decide.seatOf(ctx.book.get(mission_id), agent_id)
+const seatOf = (ctx: Context, mission_id: string, agent_id: string): SeatState =>
+  decide.seatOf(ctx.book.get(mission_id), agent_id)
 
 function seatWithWork(ctx: Context, mission_id: string, agent_id: string): { state: MissionState; seat: SeatState } {
   const state = ctx.book.get(mission_id)
   const seat = decide.seatOf(state, agent_id)
   if (holdsLayer(seat) && seat.status !== 'failed' && seat.role !== 'read') return { state, seat }
-  throw new LazarusError('conflict', `Seat "${agent_id}" of mission ${mission_id} (${seat.role}, ${seat.status}) has no layer to look into`, {
-    remedy: 'Seats of role lead and write have one, until they are withdrawn.',
-  })
+  throw new LazarusError(
+    'conflict',
+    `Seat "${agent_id}" of mission ${mission_id} (${seat.role}, ${seat.status}) has no layer to look into`,
+    {
+      remedy: 'Seats of role lead and write have one, until they are withdrawn.',
+    },
+  )
 }
 
 /** Throws work_uncollected when one of the seats holds work that the trusted repository does not. */
-export async function requireCollected(ctx: Context, state: MissionState, seats: readonly SeatState[], abort: AbortSignal): Promise<void> {
+export async function requireCollected(
+  ctx: Context,
+  state: MissionState,
+  seats: readonly SeatState[],
+  abort: AbortSignal,
+): Promise<void> {
   const held: Record<string, { commits: number; paths: readonly string[] }> = {}
   for (const seat of seats) {
     if (!holdsLayer(seat) || seat.status === 'failed' || seat.role === 'read') continue
@@ -61,6 +82,7 @@ export async function requireCollected(ctx: Context, state: MissionState, seats:
   if (names.length === 0) return
   throw new LazarusError('work_uncollected', `Work that no ref has is in the seats of: ${names.join(', ')}`, {
     details: { mission_id: state.mission_id, seats: held },
-    remedy: 'Commit and collect it (lazarus collect <mission> <agent>), or repeat with force: a last snapshot then goes to the trash.',
+    remedy:
+      'Commit and collect it (lazarus collect <mission> <agent>), or repeat with force: a last snapshot then goes to the trash.',
   })
 }

@@ -19,7 +19,12 @@ export function requireNetwork(network: NetworkMode): void {
   })
 }
 
-export async function addSeat(ctx: Context, mission_id: string, request: SeatRequest, abort: AbortSignal): Promise<SpawnedSeat> {
+export async function addSeat(
+  ctx: Context,
+  mission_id: string,
+  request: SeatRequest,
+  abort: AbortSignal,
+): Promise<SpawnedSeat> {
   const began = ctx.clock.monotonic()
   const { isolation_level } = ctx.book.get(mission_id)
   if (request.network) requireNetwork(request.network)
@@ -50,7 +55,13 @@ async function keepEnvironment(ctx: Context, mission_id: string, { agent_id, env
  * Brings a seat whose `spawn_started` is durable to a running sandbox; also called by recovery, where it finds
  * what the first attempt left. A failure is undone whole before it is recorded.
  */
-export async function spawn(ctx: Context, state: MissionState, seat: SeatState, began: number, abort: AbortSignal): Promise<MissionState> {
+export async function spawn(
+  ctx: Context,
+  state: MissionState,
+  seat: SeatState,
+  began: number,
+  abort: AbortSignal,
+): Promise<MissionState> {
   const work = workOn(state, seat, abort)
   try {
     await runPlan(ctx, spawnPlan(), work)
@@ -68,9 +79,14 @@ async function undoSpawn(ctx: Context, state: MissionState, seat: SeatState, err
     await runPlan(ctx, undoSpawnPlan(seat), workOn(state, seat, AbortSignal.timeout(60_000)))
   } catch (undoError) {
     // The seat stays `spawning`: the next start of the pit takes back what is left.
-    ctx.log.error({ err: undoError, mission_id: state.mission_id, agent_id: seat.agent_id }, 'a failed spawn could not be taken back')
+    ctx.log.error(
+      { err: undoError, mission_id: state.mission_id, agent_id: seat.agent_id },
+      'a failed spawn could not be taken back',
+    )
     return failure
   }
-  await ctx.book.commit(state.mission_id, (now) => spawnFailed(now, seat.agent_id, { code: failure.code, message: failure.message }))
+  await ctx.book.commit(state.mission_id, (now) =>
+    spawnFailed(now, seat.agent_id, { code: failure.code, message: failure.message }),
+  )
   return failure
 }

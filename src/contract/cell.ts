@@ -23,15 +23,26 @@ export const configIsolationFile = z.strictObject({
   network_isolation: z.boolean(),
   resource_limits: limits.pick({ cpu: true, memory: true, disk: true }),
   security_context: z.strictObject({
-    no_new_privs: z.boolean(), capabilities_dropped: z.boolean(), seccomp: z.boolean(), user_namespace: z.boolean(),
+    no_new_privs: z.boolean(),
+    capabilities_dropped: z.boolean(),
+    seccomp: z.boolean(),
+    user_namespace: z.boolean(),
   }),
 })
 export const configPoliciesFile = cellPolicies.omit({ checkpoint_interval: true, on_success: true })
 export const agentPermissions = z.strictObject({
-  read: z.boolean(), write: z.boolean(), execute: z.array(z.string()), handoff_to: z.array(z.string()), handoff_from: z.array(z.string()),
+  read: z.boolean(),
+  write: z.boolean(),
+  execute: z.array(z.string()),
+  handoff_to: z.array(z.string()),
+  handoff_from: z.array(z.string()),
 })
 export const configPermissionsFile = z.record(z.string(), agentPermissions)
-export const stateHeartbeatFile = z.strictObject({ timestamp: isoDateTime, status: z.string(), seats: z.record(z.string(), z.string()) })
+export const stateHeartbeatFile = z.strictObject({
+  timestamp: isoDateTime,
+  status: z.string(),
+  seats: z.record(z.string(), z.string()),
+})
 export const agentFile = z.strictObject({
   agent_id: agentId,
   name: z.string(),
@@ -40,7 +51,11 @@ export const agentFile = z.strictObject({
   gateway: z.string().nullable(),
   status: z.enum(['idle', 'active', 'paused', 'failed']),
   current_task: z.string().nullable(),
-  checkpoint: z.strictObject({ last_checkpoint: z.string().nullable(), context_hash: z.string().nullable(), artifacts: z.array(z.string()) }),
+  checkpoint: z.strictObject({
+    last_checkpoint: z.string().nullable(),
+    context_hash: z.string().nullable(),
+    artifacts: z.array(z.string()),
+  }),
 })
 
 /** Required file (path in the cell directory) → its schema. */
@@ -62,7 +77,10 @@ export type AgentPermissions = z.infer<typeof agentPermissions>
 const MAX_PROBLEM = 300
 
 /** A file of a cell directory as its schema has it, or why it is none. */
-export function parseCellFile<Name extends CellFileName>(name: Name, text: string): { readonly value: CellFile<Name> } | { readonly problem: string } {
+export function parseCellFile<Name extends CellFileName>(
+  name: Name,
+  text: string,
+): { readonly value: CellFile<Name> } | { readonly problem: string } {
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -71,10 +89,22 @@ export function parseCellFile<Name extends CellFileName>(name: Name, text: strin
   }
   const parsed = CELL_FILES[name].safeParse(json)
   if (parsed.success) return { value: parsed.data as CellFile<Name> }
-  return { problem: `${name} does not parse: ${z.prettifyError(parsed.error).replace(/\s+/g, ' ')}`.slice(0, MAX_PROBLEM) }
+  return {
+    problem: `${name} does not parse: ${z.prettifyError(parsed.error).replace(/\s+/g, ' ')}`.slice(0, MAX_PROBLEM),
+  }
 }
 
-export const CELL_FOLDERS = ['meta', 'config', 'state', 'agents', 'tasks', 'checkpoints', 'logs', 'artifacts', 'worktree'] as const
+export const CELL_FOLDERS = [
+  'meta',
+  'config',
+  'state',
+  'agents',
+  'tasks',
+  'checkpoints',
+  'logs',
+  'artifacts',
+  'worktree',
+] as const
 
 /** `record.json`: what remains of an archived mission, checkable without the pit. */
 export const recordFile = z.strictObject({
@@ -85,7 +115,9 @@ export const recordFile = z.strictObject({
     bytes: z.int().meta({ description: 'The hash covers so many bytes of logs/mission.log; later events follow them' }),
     sha256: z.string(),
   }),
-  files: z.array(z.strictObject({ path: z.string(), bytes: z.int(), sha256: z.string() })).meta({ description: 'Below config, logs and artifacts, at most 10,000' }),
+  files: z
+    .array(z.strictObject({ path: z.string(), bytes: z.int(), sha256: z.string() }))
+    .meta({ description: 'Below config, logs and artifacts, at most 10,000' }),
   files_omitted: z.int().meta({ description: 'Beyond the bound, not readable, or no regular file' }),
 })
 export type RecordFile = z.infer<typeof recordFile>
@@ -96,15 +128,23 @@ export type CellHealth = z.infer<typeof cellHealth>
 export const scanReport = z.strictObject({
   missions_path: z.string(),
   scanned_at: isoDateTime,
-  summary: z.strictObject({ total: z.int(), healthy: z.int(), stale: z.int(), incomplete: z.int(), uninitialized: z.int() }),
-  cells: z.array(z.strictObject({
-    cell_id: z.string(),
-    path: z.string(),
-    health: cellHealth,
-    problems: z.array(z.string()).meta({ description: 'What is missing, does not parse, or is too old' }),
-    status: z.string().nullable(),
-    heartbeat_age_s: z.number().nullable(),
-    known: z.boolean().meta({ description: 'Whether the ledger of this pit knows the mission' }),
-  })),
+  summary: z.strictObject({
+    total: z.int(),
+    healthy: z.int(),
+    stale: z.int(),
+    incomplete: z.int(),
+    uninitialized: z.int(),
+  }),
+  cells: z.array(
+    z.strictObject({
+      cell_id: z.string(),
+      path: z.string(),
+      health: cellHealth,
+      problems: z.array(z.string()).meta({ description: 'What is missing, does not parse, or is too old' }),
+      status: z.string().nullable(),
+      heartbeat_age_s: z.number().nullable(),
+      known: z.boolean().meta({ description: 'Whether the ledger of this pit knows the mission' }),
+    }),
+  ),
 })
 export type ScanReport = z.infer<typeof scanReport>

@@ -8,7 +8,9 @@ export const check = z.strictObject({
   ok: z.boolean(),
   message: z.string(),
   remedy: z.string().nullable(),
-  promise: promiseName.nullable().meta({ description: 'The promise that fails with this check; null when the level itself does' }),
+  promise: promiseName
+    .nullable()
+    .meta({ description: 'The promise that fails with this check; null when the level itself does' }),
 })
 export type Check = z.infer<typeof check>
 

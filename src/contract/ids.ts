@@ -3,7 +3,10 @@ import { z } from 'zod'
 /** Ids that people choose: they become file names, ref names and label values, so the alphabet is small. */
 export const agentId = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'lower-case letters, digits, "_" and "-", 1 to 63 of them, first a letter or digit')
+  .regex(
+    /^[a-z0-9][a-z0-9_-]{0,62}$/,
+    'lower-case letters, digits, "_" and "-", 1 to 63 of them, first a letter or digit',
+  )
   .meta({ description: 'Id of an agent, chosen by the user', examples: ['builder'] })
 
 export const missionId = z.uuid().meta({ description: 'Id of a mission, made by the server' })

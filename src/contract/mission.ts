@@ -3,7 +3,16 @@ import { agentId, isoDateTime, isolationLevel, missionId } from './ids.ts'
 import { policyOverride } from './policy.ts'
 import { seat } from './seat.ts'
 
-export const missionStatus = z.enum(['active', 'paused', 'completed', 'failed', 'archiving', 'archived', 'destroying', 'destroyed'])
+export const missionStatus = z.enum([
+  'active',
+  'paused',
+  'completed',
+  'failed',
+  'archiving',
+  'archived',
+  'destroying',
+  'destroyed',
+])
 export type MissionStatus = z.infer<typeof missionStatus>
 
 export const workspaceMode = z.enum(['overlay', 'clone'])
@@ -24,15 +33,36 @@ export const cellPolicies = z.strictObject({
 export type CellPolicies = z.infer<typeof cellPolicies>
 
 export const missionRequest = z.strictObject({
-  mission_name: z.string().min(1).max(200).regex(/^[^\p{Cc}]+$/u, 'no control characters'),
+  mission_name: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^\p{Cc}]+$/u, 'no control characters'),
   isolation_level: isolationLevel,
-  repo: z.string().min(1).max(4096).regex(/^[^\p{Cc}]+$/u, 'no control characters').optional()
+  repo: z
+    .string()
+    .min(1)
+    .max(4096)
+    .regex(/^[^\p{Cc}]+$/u, 'no control characters')
+    .optional()
     .meta({ description: 'Path, file:// or any URL that git takes. Without it the worktree starts empty' }),
-  ref: z.string().min(1).max(255).regex(/^(?!-)[^\p{Cc} ~^:?*[\\]+$/u, 'a branch, tag or commit').optional()
+  ref: z
+    .string()
+    .min(1)
+    .max(255)
+    .regex(/^(?!-)[^\p{Cc} ~^:?*[\\]+$/u, 'a branch, tag or commit')
+    .optional()
     .meta({ description: 'Branch, tag or commit; default: the HEAD of the repository' }),
-  display: z.string().min(1).max(4096).regex(/^[^\p{Cc}]+$/u, 'no control characters').optional()
+  display: z
+    .string()
+    .min(1)
+    .max(4096)
+    .regex(/^[^\p{Cc}]+$/u, 'no control characters')
+    .optional()
     .meta({ description: 'What the mission calls its repository, where `repo` is only a copy of it' }),
-  workspace: workspaceMode.optional().meta({ description: 'Default overlay; clone where overlays do not work, which the mission then says' }),
+  workspace: workspaceMode
+    .optional()
+    .meta({ description: 'Default overlay; clone where overlays do not work, which the mission then says' }),
   max_agents: z.int().min(1).max(10_000).default(10),
   timeout: z.number().positive().max(31_536_000).default(3600).meta({ description: 'Seconds' }),
   policies: cellPolicies.partial().optional(),
@@ -72,7 +102,9 @@ export type Mission = z.infer<typeof mission>
 export const homesProof = z.strictObject({
   checked: z.int().meta({ description: 'Homes looked at' }),
   entries: z.int(),
-  unreadable: z.int().meta({ description: 'Directories that the operator itself may not read, so nothing it starts may' }),
+  unreadable: z
+    .int()
+    .meta({ description: 'Directories that the operator itself may not read, so nothing it starts may' }),
   changed: z.array(z.strictObject({ path: z.string(), what: z.string() })),
 })
 export type HomesProof = z.infer<typeof homesProof>
@@ -87,8 +119,12 @@ export const finalSnapshot = z.strictObject({
 export type FinalSnapshot = z.infer<typeof finalSnapshot>
 
 export const keptCommits = z.strictObject({
-  path: z.string().meta({ description: 'git bundle in the trash; git fetch reads it in any checkout that has the base' }),
-  branches: z.array(z.string()).meta({ description: 'mission/<agent_id>, each with what was collected of it beyond the base' }),
+  path: z
+    .string()
+    .meta({ description: 'git bundle in the trash; git fetch reads it in any checkout that has the base' }),
+  branches: z
+    .array(z.string())
+    .meta({ description: 'mission/<agent_id>, each with what was collected of it beyond the base' }),
   bytes: z.int(),
   sha256: z.string(),
   keep_until: isoDateTime,
@@ -102,7 +138,9 @@ export const destroyReport = z.strictObject({
   mission_id: missionId,
   status: z.literal('destroyed'),
   final_checkpoints: z.array(finalSnapshot),
-  collected: keptCommits.nullable().meta({ description: 'Where the collected commits are now; null when there were none' }),
+  collected: keptCommits
+    .nullable()
+    .meta({ description: 'Where the collected commits are now; null when there were none' }),
   homes: homesProof,
   released,
 })

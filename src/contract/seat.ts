@@ -3,13 +3,26 @@ import { agentId, isoDateTime, isolationLevel, missionId, role } from './ids.ts'
 import { declaredIsolation, effectiveIsolation, limits, networkMode } from './policy.ts'
 
 /** One argument: no NUL, and together bounded by the body limit. */
-export const command = z.array(z.string().max(131_072).refine((s) => !s.includes('\0'), 'no NUL byte')).min(1).max(1024)
+export const command = z
+  .array(
+    z
+      .string()
+      .max(131_072)
+      .refine((s) => !s.includes('\0'), 'no NUL byte'),
+  )
+  .min(1)
+  .max(1024)
   .refine((argv) => argv[0] !== '', 'the first word names the program')
 
-export const environment = z.record(
-  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/),
-  z.string().max(32_768).refine((s) => !s.includes('\0'), 'no NUL byte'),
-).refine((env) => !Object.keys(env).some((name) => name.startsWith('LAZARUS_')), 'LAZARUS_ names are set by the pit')
+export const environment = z
+  .record(
+    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/),
+    z
+      .string()
+      .max(32_768)
+      .refine((s) => !s.includes('\0'), 'no NUL byte'),
+  )
+  .refine((env) => !Object.keys(env).some((name) => name.startsWith('LAZARUS_')), 'LAZARUS_ names are set by the pit')
 
 export const seatRequest = z.strictObject({
   agent_id: agentId,
@@ -49,7 +62,16 @@ export const sandboxHandle = z.strictObject({
 })
 export type SandboxHandle = z.infer<typeof sandboxHandle>
 
-export const seatStatus = z.enum(['requested', 'spawning', 'active', 'paused', 'dead', 'failed', 'withdrawing', 'withdrawn'])
+export const seatStatus = z.enum([
+  'requested',
+  'spawning',
+  'active',
+  'paused',
+  'dead',
+  'failed',
+  'withdrawing',
+  'withdrawn',
+])
 export type SeatStatus = z.infer<typeof seatStatus>
 
 export const workOutcome = z.enum(['delivered', 'no_change', 'uncommitted'])
@@ -86,13 +108,29 @@ export const execRequest = z.strictObject({
   command,
   env: environment.optional(),
   stdin: z.string().optional().meta({ description: 'Text given to the command, then end of file' }),
-  timeout: z.number().positive().max(86_400).optional().meta({ description: 'Seconds; the command is killed after it. Default 600' }),
-  cwd: z.string().startsWith('/').max(4096).refine((s) => !s.includes('\0'), 'no NUL byte').optional().meta({ description: 'Default /workspace' }),
+  timeout: z
+    .number()
+    .positive()
+    .max(86_400)
+    .optional()
+    .meta({ description: 'Seconds; the command is killed after it. Default 600' }),
+  cwd: z
+    .string()
+    .startsWith('/')
+    .max(4096)
+    .refine((s) => !s.includes('\0'), 'no NUL byte')
+    .optional()
+    .meta({ description: 'Default /workspace' }),
 })
 export type ExecRequest = z.infer<typeof execRequest>
 
 export const execResult = z.strictObject({
-  exit_code: z.int().nullable().meta({ description: '128 + n after signal n; 127 when the command does not exist; null when the sandbox went away' }),
+  exit_code: z
+    .int()
+    .nullable()
+    .meta({
+      description: '128 + n after signal n; 127 when the command does not exist; null when the sandbox went away',
+    }),
   signal: z.string().nullable().meta({ description: 'Name of the signal, for exit codes 129 to 192' }),
   stdout: z.string(),
   stderr: z.string(),
@@ -104,12 +142,19 @@ export type ExecResult = z.infer<typeof execResult>
 
 export const execFrame = z.union([
   z.strictObject({ stream: z.enum(['stdout', 'stderr']), data: z.string() }),
-  z.strictObject({ exit_code: z.int().nullable(), signal: z.string().nullable(), timed_out: z.boolean(), duration_ms: z.number() }),
+  z.strictObject({
+    exit_code: z.int().nullable(),
+    signal: z.string().nullable(),
+    timed_out: z.boolean(),
+    duration_ms: z.number(),
+  }),
 ])
 export type ExecFrame = z.infer<typeof execFrame>
 
 export const killRequest = z.strictObject({
-  signal: z.enum(['SIGTERM', 'SIGKILL', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGSTOP', 'SIGCONT']).default('SIGKILL'),
+  signal: z
+    .enum(['SIGTERM', 'SIGKILL', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGSTOP', 'SIGCONT'])
+    .default('SIGKILL'),
 })
 
 export const commit = z.strictObject({ id: z.string(), subject: z.string(), author: z.string() })

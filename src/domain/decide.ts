@@ -25,15 +25,23 @@ export function requestSeat(state: MissionState, request: SeatRequest, token_has
   if (state.status !== 'active') refuse(state, 'take a new seat')
   const before = state.seats.get(request.agent_id)
   if (before && isTaken(before)) {
-    throw new LazarusError('conflict', `Agent "${request.agent_id}" already has a seat in mission ${state.mission_id} (${before.status})`, {
-      remedy: 'Choose another agent_id, or withdraw the seat first.',
-    })
+    throw new LazarusError(
+      'conflict',
+      `Agent "${request.agent_id}" already has a seat in mission ${state.mission_id} (${before.status})`,
+      {
+        remedy: 'Choose another agent_id, or withdraw the seat first.',
+      },
+    )
   }
   const taken = [...state.seats.values()].filter(isTaken).length
   if (taken >= state.max_agents) {
-    throw new LazarusError('conflict', `Mission ${state.mission_id} is full: ${taken} of ${state.max_agents} seats are taken`, {
-      remedy: 'Withdraw a seat, or open a mission with a larger max_agents.',
-    })
+    throw new LazarusError(
+      'conflict',
+      `Mission ${state.mission_id} is full: ${taken} of ${state.max_agents} seats are taken`,
+      {
+        remedy: 'Withdraw a seat, or open a mission with a larger max_agents.',
+      },
+    )
   }
   return [
     {
@@ -75,12 +83,19 @@ export function spawnFailed(state: MissionState, agent_id: string, error: { code
 export function seatExited(state: MissionState, agent_id: string, generation: number, exit: ExitFact): Decision {
   const seat = state.seats.get(agent_id)
   if (!seat) return []
-  if (seat.generation !== generation) return [{ type: 'refused', agent_id, data: { what: 'exit of an older generation', generation } }]
+  if (seat.generation !== generation)
+    return [{ type: 'refused', agent_id, data: { what: 'exit of an older generation', generation } }]
   if (seat.status !== 'active' && seat.status !== 'paused') return []
   return [{ type: 'seat_exited', agent_id, data: { generation, exit } }]
 }
 
-export function collected(state: MissionState, agent_id: string, head: string, outcome: WorkOutcome, commits: number): Decision {
+export function collected(
+  state: MissionState,
+  agent_id: string,
+  head: string,
+  outcome: WorkOutcome,
+  commits: number,
+): Decision {
   const seat = seatOf(state, agent_id)
   if (seat.collected?.head === head && seat.collected.outcome === outcome) return []
   return [{ type: 'collected', agent_id, data: { head, outcome, commits } }]
@@ -116,8 +131,14 @@ export function resume(state: MissionState): Decision {
   return [mission('mission_resumed', {}), ...seatsThatAre(state, 'paused', 'seat_resumed')]
 }
 
-const seatsThatAre = (state: MissionState, status: SeatState['status'], type: 'seat_paused' | 'seat_resumed'): DomainEvent[] =>
-  [...state.seats.values()].filter((seat) => seat.status === status).map((seat) => ({ type, agent_id: seat.agent_id, data: {} }))
+const seatsThatAre = (
+  state: MissionState,
+  status: SeatState['status'],
+  type: 'seat_paused' | 'seat_resumed',
+): DomainEvent[] =>
+  [...state.seats.values()]
+    .filter((seat) => seat.status === status)
+    .map((seat) => ({ type, agent_id: seat.agent_id, data: {} }))
 
 export function complete(state: MissionState): Decision {
   if (state.status === 'completed') return []
@@ -128,9 +149,13 @@ export function complete(state: MissionState): Decision {
 export function startArchive(state: MissionState): Decision {
   if (state.status === 'archived' || state.status === 'archiving') return []
   if (state.status !== 'completed' && state.status !== 'failed') {
-    throw new LazarusError('conflict', `Mission ${state.mission_id} is ${state.status}: only a completed or failed mission is archived`, {
-      remedy: 'Complete it first: lazarus mission complete <mission>',
-    })
+    throw new LazarusError(
+      'conflict',
+      `Mission ${state.mission_id} is ${state.status}: only a completed or failed mission is archived`,
+      {
+        remedy: 'Complete it first: lazarus mission complete <mission>',
+      },
+    )
   }
   return [mission('archive_started', {})]
 }
@@ -149,6 +174,11 @@ export function commitsSaved(state: MissionState, collected: KeptCommits): Decis
   return [mission('commits_saved', { collected })]
 }
 
-export function destroyed(state: MissionState, report: Pick<DestroyReport, 'final_checkpoints' | 'homes' | 'released'>): Decision {
-  return state.status === 'destroying' ? [mission('mission_destroyed', { ...report, collected: state.kept_commits })] : []
+export function destroyed(
+  state: MissionState,
+  report: Pick<DestroyReport, 'final_checkpoints' | 'homes' | 'released'>,
+): Decision {
+  return state.status === 'destroying'
+    ? [mission('mission_destroyed', { ...report, collected: state.kept_commits })]
+    : []
 }

@@ -1,6 +1,15 @@
 import type { RecordedEvent } from '../contract/event.ts'
 import type { IsolationLevel, Role } from '../contract/ids.ts'
-import type { BaseRef, CellPolicies, DestroyReport, FinalSnapshot, KeptCommits, MissionStatus, Released, WorkspaceMode } from '../contract/mission.ts'
+import type {
+  BaseRef,
+  CellPolicies,
+  DestroyReport,
+  FinalSnapshot,
+  KeptCommits,
+  MissionStatus,
+  Released,
+  WorkspaceMode,
+} from '../contract/mission.ts'
 import type { EffectiveIsolation, Limits, NetworkMode, Policy } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle, SeatStatus, WorkOutcome } from '../contract/seat.ts'
 import { unreachable } from '../kernel/exhaustive.ts'
@@ -105,7 +114,11 @@ function evolveMission(state: MissionState, event: MissionEvent): MissionState {
     case 'commits_saved':
       return { ...state, kept_commits: event.data.collected }
     case 'mission_destroyed':
-      return { ...state, status: 'destroyed', report: { mission_id: state.mission_id, status: 'destroyed', ...event.data } }
+      return {
+        ...state,
+        status: 'destroyed',
+        report: { mission_id: state.mission_id, status: 'destroyed', ...event.data },
+      }
     default:
       return unreachable(event)
   }

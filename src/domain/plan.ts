@@ -20,7 +20,9 @@ export const spawnPlan = (): readonly SeatStep[] => steps('open_layer', 'open_do
 
 /** What a failed spawn must take back. A fresh layer holds nothing of the agent's, one from before is kept. */
 export const undoSpawnPlan = (seat: SeatState): readonly SeatStep[] =>
-  seat.generation === 1 ? steps('end_sandbox', 'close_door', 'remove_layer', 'forget_secrets') : steps('end_sandbox', 'close_door')
+  seat.generation === 1
+    ? steps('end_sandbox', 'close_door', 'remove_layer', 'forget_secrets')
+    : steps('end_sandbox', 'close_door')
 
 /** Ends the sandbox and keeps the layer: for a mission that is completed or an agent that died. */
 export const stopPlan = (): readonly SeatStep[] => steps('end_sandbox', 'close_door')

@@ -6,7 +6,11 @@ const promiseOf = (name: LimitName): PromiseName => `limits.${name}`
  * A limit that somebody asked for by name is kept or the spawn fails: only the level's own defaults may
  * degrade as the level's policy says, unless the asker names the degradation too.
  */
-function tighten(policy: Policy, asked: Limits | null | undefined, degradable: readonly PromiseName[] | undefined): Policy {
+function tighten(
+  policy: Policy,
+  asked: Limits | null | undefined,
+  degradable: readonly PromiseName[] | undefined,
+): Policy {
   const names = Object.keys(asked ?? {}) as LimitName[]
   const strict = new Set(names.map(promiseOf))
   return {
@@ -26,6 +30,9 @@ export function missionPolicy(level: Policy, hostLimits: Limits, override: Polic
   }
 }
 
-export function seatPolicy(policy: Policy, seat: { readonly network: NetworkMode | null; readonly limits: Limits | null }): Policy {
+export function seatPolicy(
+  policy: Policy,
+  seat: { readonly network: NetworkMode | null; readonly limits: Limits | null },
+): Policy {
   return { ...tighten(policy, seat.limits, undefined), network: seat.network ?? policy.network }
 }

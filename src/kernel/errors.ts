@@ -16,7 +16,10 @@ export const ERRORS = {
   repository_unavailable: kind(400, 'Check the path or URL with git ls-remote, as the user that runs the pit.'),
   ref_not_found: kind(400, 'Name a branch, tag or commit that git ls-remote shows for this repository.'),
   image_unavailable: kind(400, 'Build the image with images/cell/build, or name one that podman images lists.'),
-  unauthorized: kind(401, 'Send the token of <state_dir>/operator.token as "Authorization: Bearer <token>", or use the socket.'),
+  unauthorized: kind(
+    401,
+    'Send the token of <state_dir>/operator.token as "Authorization: Bearer <token>", or use the socket.',
+  ),
   forbidden: kind(403, 'Ask the operator, or use the token of a role that may do this.'),
   not_found: kind(404, 'GET /openapi.json lists every route.'),
   method_not_allowed: kind(405, 'The Allow header lists the methods of this path.'),

@@ -153,6 +153,9 @@ export const oomKillsOf = (cgroup: string): number => parseOomKills(read(join(cg
 export const freezeCgroup = (cgroup: string, frozen: boolean): void =>
   writeFileSync(join(cgroup, 'cgroup.freeze'), frozen ? '1' : '0')
 
+/** The kernel freezes in its own time. */
+export const isFrozen = (cgroup: string): boolean => /^frozen 1$/m.test(read(join(cgroup, 'cgroup.events')) ?? '')
+
 /** Ends whatever is left in it (kernel 5.14 or newer; else there is nothing that the pid namespace did not end). */
 export function killCgroup(cgroup: string): void {
   if (existsSync(join(cgroup, 'cgroup.kill'))) writeFileSync(join(cgroup, 'cgroup.kill'), '1')

@@ -30,8 +30,8 @@ function readProc(path: string): string | null {
 }
 
 /** null when there is no such process. The name in parentheses may hold anything, so fields count from the last one. */
-export function processFact(pid: number): ProcessFact | null {
-  const text = readProc(`/proc/${pid}/stat`)
+export function processFact(pid: number, proc = '/proc'): ProcessFact | null {
+  const text = readProc(`${proc}/${pid}/stat`)
   if (text === null) return null
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return {

@@ -29,7 +29,11 @@ export function createDrivers(
   const policiesDir = join(settings.packageDir, 'policies')
   const root = (level: IsolationLevel) => ownDirectory(join(settings.stateDir, 'drivers', level))
   const shared = { policies_dir: policiesDir, cgroups: openCgroups(), clock: systemClock, log, faults }
-  const hull = (level: 'level_1' | 'level_2' | 'none') => ({ ...shared, root: root(level), policy: policies.get(level)! })
+  const hull = (level: 'level_1' | 'level_2' | 'none') => ({
+    ...shared,
+    root: root(level),
+    policy: policies.get(level)!,
+  })
   const podman = createPodmanDriver({
     root: root('level_3'),
     stateKey: createHash('sha256').update(settings.stateDir).digest('hex').slice(0, 12),

@@ -39,7 +39,8 @@ export async function readHostFacts(settings: Settings): Promise<HostFacts> {
       cgroupCheck(cgroups),
       controllerCheck(cgroups),
       check('overlay', overlay.possible, overlay.possible ? 'Rootless overlay mounts work here' : overlay.reason, {
-        remedy: 'Put missions_path on ext4, xfs or btrfs and use kernel 5.13 or newer; until then seats get private clones.',
+        remedy:
+          'Put missions_path on ext4, xfs or btrfs and use kernel 5.13 or newer; until then seats get private clones.',
         promise: 'overlay',
       }),
       diskCheck(settings),
@@ -54,14 +55,22 @@ export async function probeHost(settings: Settings): Promise<HostReport> {
   const drivers = createDrivers({ ...settings, stateDir }, readPolicies(settings.packageDir), silentLog)
   try {
     const abort = AbortSignal.timeout(PROBE_TIMEOUT_MS)
-    const [facts, ...levels] = await Promise.all([readHostFacts(settings), ...[...drivers.byLevel.values()].map((driver) => driver.probe(abort))])
+    const [facts, ...levels] = await Promise.all([
+      readHostFacts(settings),
+      ...[...drivers.byLevel.values()].map((driver) => driver.probe(abort)),
+    ])
     return { ...facts, probed_at: isoTime(systemClock.now()), levels }
   } finally {
     await drivers.close()
   }
 }
 
-function check(name: string, ok: boolean, message: string, wrong: { remedy: string; promise?: Check['promise'] }): Check {
+function check(
+  name: string,
+  ok: boolean,
+  message: string,
+  wrong: { remedy: string; promise?: Check['promise'] },
+): Check {
   return { name, ok, message, remedy: ok ? null : wrong.remedy, promise: ok ? null : (wrong.promise ?? null) }
 }
 
@@ -86,14 +95,19 @@ async function gitCheck(): Promise<Check> {
 
 const cgroupCheck = ({ kind }: CgroupFacts): Check =>
   check('cgroups', kind === 'v2', kind === 'v2' ? 'cgroup v2' : `cgroups are ${kind}`, {
-    remedy: 'Boot with systemd.unified_cgroup_hierarchy=1, or start the pit through bin/as-operator, which makes a private cgroup v2 tree.',
+    remedy:
+      'Boot with systemd.unified_cgroup_hierarchy=1, or start the pit through bin/as-operator, which makes a private cgroup v2 tree.',
   })
 
 function controllerCheck({ delegated }: CgroupFacts): Check {
   const missing = ['cpu', 'memory', 'pids'].filter((name) => !delegated.includes(name))
-  const message = missing.length === 0 ? 'cpu, memory and pids are delegated' : `not delegated to this user: ${missing.join(', ')}; rlimits stand in where they can`
+  const message =
+    missing.length === 0
+      ? 'cpu, memory and pids are delegated'
+      : `not delegated to this user: ${missing.join(', ')}; rlimits stand in where they can`
   return check('controllers', missing.length === 0, message, {
-    remedy: 'Start the pit in a user session with delegation: systemd-run --user --scope -p Delegate=yes bin/lazarus serve',
+    remedy:
+      'Start the pit in a user session with delegation: systemd-run --user --scope -p Delegate=yes bin/lazarus serve',
     promise: 'limits.memory',
   })
 }

@@ -11,7 +11,8 @@ export function ownDirectory(path: string): string {
     if (error.code === 'storage_full') throw error
     throw new LazarusError('invalid_request', `The directory ${path} cannot be made: ${error.message}`, {
       cause,
-      remedy: 'Name another one (LAZARUS_STATE_DIR, LAZARUS_MISSIONS_PATH, or missions_path in the configuration), or let this user write there.',
+      remedy:
+        'Name another one (LAZARUS_STATE_DIR, LAZARUS_MISSIONS_PATH, or missions_path in the configuration), or let this user write there.',
     })
   }
 }

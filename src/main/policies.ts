@@ -14,7 +14,12 @@ const FILES: Readonly<Record<IsolationLevel, string>> = {
 
 /** The policies that ship with the pit. One that does not parse stops the start: there is no default for a bad policy. */
 export function readPolicies(packageDir: string): ReadonlyMap<IsolationLevel, Policy> {
-  return new Map(Object.entries(FILES).map(([level, file]) => [level as IsolationLevel, readPolicy(join(packageDir, 'policies', file))]))
+  return new Map(
+    Object.entries(FILES).map(([level, file]) => [
+      level as IsolationLevel,
+      readPolicy(join(packageDir, 'policies', file)),
+    ]),
+  )
 }
 
 function readPolicy(path: string): Policy {

@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Seal, Verification } from '../contract/home.ts'
 import type { HostReport, LevelReport } from '../contract/host.ts'
 import type { IsolationLevel } from '../contract/ids.ts'
 import type { DestroyReport, Mission } from '../contract/mission.ts'
-import type { Seal, Verification } from '../contract/home.ts'
 import type { Collection, ExecResult, SpawnedSeat } from '../contract/seat.ts'
 import { LazarusError } from '../kernel/errors.ts'
 
@@ -32,7 +32,9 @@ export async function quickstart(deps: QuickstartDeps): Promise<number> {
   const able = levels.filter(({ status }) => status !== 'unavailable')
   for (const level of levels) print(levelLine(level))
   const seal = await call<Seal>('POST', '/v1/homes/seal', {})
-  print(`\nSealed ${seal.homes.length} homes: ${seal.entries} entries${seal.unreadable > 0 ? `, ${seal.unreadable} directories closed to the operator and so to every cell` : ''}.`)
+  print(
+    `\nSealed ${seal.homes.length} homes: ${seal.entries} entries${seal.unreadable > 0 ? `, ${seal.unreadable} directories closed to the operator and so to every cell` : ''}.`,
+  )
   const repository = await demoRepository(deps.scratchDir)
   let touched = 0
   try {
@@ -66,16 +68,20 @@ async function oneMission(deps: QuickstartDeps, level: IsolationLevel, repo: str
   await step('seat the agent', () => call<SpawnedSeat>('POST', `${path}/seats`, { agent_id: AGENT, role: 'write' }))
   await step('the agent commits', async () => {
     const done = await call<ExecResult>('POST', `${seat}/exec`, { command: ['sh', '-c', WORK] })
-    if (done.exit_code !== 0) throw new LazarusError('runtime_failed', `The agent ended with ${done.exit_code}: ${done.stderr}`)
+    if (done.exit_code !== 0)
+      throw new LazarusError('runtime_failed', `The agent ended with ${done.exit_code}: ${done.stderr}`)
   })
   const work = await step('collect', () => call<Collection>('POST', `${seat}/collect`))
   for (const { id, subject } of work.commits) print(`  ${work.outcome}: ${id.slice(0, 10)} ${subject}`)
   const end = await step('destroy, with proof', () => call<DestroyReport>('DELETE', path))
-  print(`  ended ${end.released.processes} processes, ${end.released.containers} containers; homes changed: ${end.homes.changed.length}`)
+  print(
+    `  ended ${end.released.processes} processes, ${end.released.containers} containers; homes changed: ${end.homes.changed.length}`,
+  )
   return end.homes.changed.length
 }
 
-const stepper = ({ print, monotonic }: QuickstartDeps) =>
+const stepper =
+  ({ print, monotonic }: QuickstartDeps) =>
   async <T>(name: string, task: () => Promise<T>): Promise<T> => {
     const began = monotonic()
     const result = await task()
@@ -88,7 +94,8 @@ async function demoRepository(scratchDir: string): Promise<string> {
   const path = join(scratchDir, 'quickstart.git')
   await rm(path, { recursive: true, force: true })
   await mkdir(path, { recursive: true, mode: 0o700 })
-  const git = (...args: string[]) => run('git', ['-C', path, '-c', 'user.name=Quickstart', '-c', 'user.email=quickstart@lazarus.invalid', ...args])
+  const git = (...args: string[]) =>
+    run('git', ['-C', path, '-c', 'user.name=Quickstart', '-c', 'user.email=quickstart@lazarus.invalid', ...args])
   await git('init', '-q', '-b', 'main')
   await writeFile(join(path, 'README.md'), '# A project\n')
   await git('add', '-A')

@@ -19,10 +19,14 @@ async function openPit(): Promise<{ client: Client; close(): void }> {
   } catch (error) {
     if (!isLazarusError(error) || error.code !== 'pit_not_running') throw error
   }
-  const pit = spawn(process.execPath, ['--max-semi-space-size=4', join(import.meta.dirname, 'cli.ts'), 'serve', '--log-to-file', '--json'], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const pit = spawn(
+    process.execPath,
+    ['--max-semi-space-size=4', join(import.meta.dirname, 'cli.ts'), 'serve', '--log-to-file', '--json'],
+    {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   for await (const line of createInterface({ input: pit.stdout })) {
     say(`The pit listens on ${JSON.parse(line).url}`)
     pit.stdout.destroy()
@@ -37,7 +41,10 @@ const call: Call = async <T>(method: string, path: string, body?: unknown): Prom
   JSON.parse(await client.text(method as 'GET', path, body === undefined ? {} : { body })) as T
 try {
   const failures = await quickstart({ call, print: say, monotonic: () => performance.now(), scratchDir: stateDir })
-  if (!once) say(`\nThe pit goes on. Try next:\n  bin/lazarus doctor\n  bin/lazarus run -- git log --oneline\n  bin/lazarus --help`)
+  if (!once)
+    say(
+      `\nThe pit goes on. Try next:\n  bin/lazarus doctor\n  bin/lazarus run -- git log --oneline\n  bin/lazarus --help`,
+    )
   process.exitCode = failures > 0 ? 1 : 0
 } catch (error) {
   const { message, remedy } = asLazarusError(error)

@@ -55,8 +55,27 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
   }
 }
 
-const PODMAN_NAMES = ['PATH', 'HOME', 'USER', 'XDG_RUNTIME_DIR', 'XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'DBUS_SESSION_BUS_ADDRESS']
-const REMOTE_NAMES = ['HOME', 'SSH_AUTH_SOCK', 'http_proxy', 'https_proxy', 'no_proxy', 'HTTPS_PROXY', 'NO_PROXY', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'GIT_SSL_CAINFO']
+const PODMAN_NAMES = [
+  'PATH',
+  'HOME',
+  'USER',
+  'XDG_RUNTIME_DIR',
+  'XDG_CONFIG_HOME',
+  'XDG_DATA_HOME',
+  'DBUS_SESSION_BUS_ADDRESS',
+]
+const REMOTE_NAMES = [
+  'HOME',
+  'SSH_AUTH_SOCK',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  'GIT_SSL_CAINFO',
+]
 
 function podmanSocket(dockerHost: string | undefined): string | null {
   if (dockerHost === undefined || dockerHost === '') return null
@@ -99,15 +118,22 @@ function parseConfig(path: string, text: string): Config {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new LazarusError('invalid_request', `The configuration ${path} is not JSON: ${(error as Error).message}`, { cause: error, remedy })
+    throw new LazarusError('invalid_request', `The configuration ${path} is not JSON: ${(error as Error).message}`, {
+      cause: error,
+      remedy,
+    })
   }
   const parsed = configSchema.safeParse(value)
   if (parsed.success) return parsed.data
-  throw new LazarusError('invalid_request', `The configuration ${path} is wrong: ${problemsOf(parsed.error)}`, { remedy })
+  throw new LazarusError('invalid_request', `The configuration ${path} is wrong: ${problemsOf(parsed.error)}`, {
+    remedy,
+  })
 }
 
 function checkListen(listen: string): string {
   const port = Number(/^(?:\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})$/.exec(listen)?.[1] ?? Number.NaN)
   if (port <= 65_535) return listen
-  throw new LazarusError('invalid_request', `"${listen}" is not an address to listen on`, { remedy: 'Write host:port, for example 127.0.0.1:4878.' })
+  throw new LazarusError('invalid_request', `"${listen}" is not an address to listen on`, {
+    remedy: 'Write host:port, for example 127.0.0.1:4878.',
+  })
 }

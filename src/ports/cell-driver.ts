@@ -6,7 +6,13 @@ import type { ExitFact, SandboxHandle } from '../contract/seat.ts'
 
 /** What is mounted into a sandbox. Sources were resolved and checked against homes and other seats just before. */
 export type SandboxMount =
-  | { readonly kind: 'overlay'; readonly target: string; readonly lower: string; readonly upper: string; readonly work: string }
+  | {
+      readonly kind: 'overlay'
+      readonly target: string
+      readonly lower: string
+      readonly upper: string
+      readonly work: string
+    }
   | { readonly kind: 'bind'; readonly target: string; readonly source: string; readonly read_only: boolean }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly bytes: number }
 
@@ -77,7 +83,12 @@ export interface CellDriver {
   /** Starts the sandbox, or finds the one of that name that runs, and measures it. Leaves nothing when it throws. */
   spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox>
   /** Runs a command with the same confinement, files, network and limits as the agent; abort kills it whole. */
-  exec(sandbox: { readonly handle: SandboxHandle; readonly spec: SandboxSpec }, exec: ExecSpec, onOutput: OnOutput, abort: AbortSignal): Promise<ExecOutcome>
+  exec(
+    sandbox: { readonly handle: SandboxHandle; readonly spec: SandboxSpec },
+    exec: ExecSpec,
+    onOutput: OnOutput,
+    abort: AbortSignal,
+  ): Promise<ExecOutcome>
   /** To the agent: a signal by name. To every process: 'freeze' and 'thaw' (by capability). Gone already is fine. */
   signal(handle: SandboxHandle, signal: NodeJS.Signals | 'freeze' | 'thaw'): Promise<void>
   /** Every sandbox of this driver and this state directory that the host shows, living or dead. */

@@ -13,7 +13,11 @@ export interface ReadOptions {
  * durable; concurrent appends share one commit. A wrong `expected_version` is a `conflict` and appends nothing.
  */
 export interface EventLog {
-  append(mission_id: string, expected_version: number, events: readonly DomainEvent[]): Promise<readonly RecordedEvent[]>
+  append(
+    mission_id: string,
+    expected_version: number,
+    events: readonly DomainEvent[],
+  ): Promise<readonly RecordedEvent[]>
   read(options?: ReadOptions): Iterable<RecordedEvent>
   /** Past events after `after`, then each new one as it becomes durable, in order, none missed, none twice. Ends on abort. */
   follow(options: ReadOptions, abort: AbortSignal): AsyncIterable<RecordedEvent>

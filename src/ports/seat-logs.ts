@@ -6,5 +6,9 @@ export interface LogSource {
 /** Reads the rotated log files that drivers write. */
 export interface SeatLogs {
   /** The last `tail` lines (null: all that is kept), then, when following, what comes, until `ended` says so. */
-  read(source: LogSource, options: { readonly tail: number | null; readonly follow: boolean }, ended: AbortSignal): AsyncIterable<Uint8Array>
+  read(
+    source: LogSource,
+    options: { readonly tail: number | null; readonly follow: boolean },
+    ended: AbortSignal,
+  ): AsyncIterable<Uint8Array>
 }

@@ -40,7 +40,10 @@ async function rotated(path: string): Promise<readonly string[]> {
   const prefix = `${basename(path)}.`
   const names = await readdir(dirname(path)).catch(() => [])
   const numbers = names.filter((name) => name.startsWith(prefix)).map((name) => Number(name.slice(prefix.length)))
-  return numbers.filter((n) => Number.isInteger(n) && n > 0).sort((a, b) => b - a).map((n) => join(dirname(path), `${prefix}${n}`))
+  return numbers
+    .filter((n) => Number.isInteger(n) && n > 0)
+    .sort((a, b) => b - a)
+    .map((n) => join(dirname(path), `${prefix}${n}`))
 }
 
 async function* readOnce(path: string): AsyncIterable<Uint8Array> {

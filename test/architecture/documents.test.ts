@@ -24,7 +24,13 @@ describe('documents agree with the code', () => {
   })
 
   test('every file that a document links to exists', () => {
-    const documents = ['README.md', 'AGENTS.md', 'docs/life-of-a-mission.md', 'docs/security-model.md', 'docs/adding-a-driver.md']
+    const documents = [
+      'README.md',
+      'AGENTS.md',
+      'docs/life-of-a-mission.md',
+      'docs/security-model.md',
+      'docs/adding-a-driver.md',
+    ]
     const broken = documents.flatMap((document) =>
       [...read(document).matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
         .map(([, target]) => join(ROOT, document, '..', target!))

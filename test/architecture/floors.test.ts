@@ -73,7 +73,15 @@ describe('the house', () => {
   })
 
   test('the cycle check itself sees a cycle', () => {
-    expect(cycles(new Map([['a', ['b']], ['b', ['c']], ['c', ['a']]]))).toEqual(['a → b → c → a'])
+    expect(
+      cycles(
+        new Map([
+          ['a', ['b']],
+          ['b', ['c']],
+          ['c', ['a']],
+        ]),
+      ),
+    ).toEqual(['a → b → c → a'])
   })
 
   test('each library has its home', () => {

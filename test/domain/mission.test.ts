@@ -35,21 +35,51 @@ const CREATED: DomainEvent = {
 function record(state: MissionState | null, events: readonly DomainEvent[]): MissionState {
   const from = state?.version ?? 0
   return fold(
-    events.map((event, i) => ({ ...event, seq: from + i + 1, version: from + i + 1, at: AT, mission_id: MISSION }) as RecordedEvent),
+    events.map(
+      (event, i) =>
+        ({ ...event, seq: from + i + 1, version: from + i + 1, at: AT, mission_id: MISSION }) as RecordedEvent,
+    ),
     state,
   )!
 }
 
 const handleOf = (agent_id: string, generation: number) =>
-  ({ level: 'level_2', mission_id: MISSION, agent_id, generation, pid: 1, start_time: '1', agent_pid: 2, container_id: null, run_dir: '/r' }) as const
+  ({
+    level: 'level_2',
+    mission_id: MISSION,
+    agent_id,
+    generation,
+    pid: 1,
+    start_time: '1',
+    agent_pid: 2,
+    container_id: null,
+    run_dir: '/r',
+  }) as const
 const EFFECTIVE = {
-  namespaces: [], no_new_privs: true, capabilities: [], seccomp: true, nested_user_namespaces: false, distinct_host_uid: false,
-  network: 'none', workspace: 'overlay', limits: {}, degraded: [],
+  namespaces: [],
+  no_new_privs: true,
+  capabilities: [],
+  seccomp: true,
+  nested_user_namespaces: false,
+  distinct_host_uid: false,
+  network: 'none',
+  workspace: 'overlay',
+  limits: {},
+  degraded: [],
 } as const
 
 const fresh = () => record(null, [CREATED])
 const seated = () => record(fresh(), decide.requestSeat(fresh(), REQUEST, 'hash'))
-const running = () => record(seated(), decide.seatSpawned(seated(), handleOf('builder', 1), { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] }, 5))
+const running = () =>
+  record(
+    seated(),
+    decide.seatSpawned(
+      seated(),
+      handleOf('builder', 1),
+      { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] },
+      5,
+    ),
+  )
 
 const codeOf = (action: () => unknown): string => {
   try {
@@ -63,13 +93,23 @@ const codeOf = (action: () => unknown): string => {
 
 describe('a seat', () => {
   test('is requested and its spawn intended in one decision', () => {
-    expect(decide.requestSeat(fresh(), REQUEST, 'hash').map((event) => event.type)).toEqual(['seat_requested', 'spawn_started'])
+    expect(decide.requestSeat(fresh(), REQUEST, 'hash').map((event) => event.type)).toEqual([
+      'seat_requested',
+      'spawn_started',
+    ])
     expect(seated().seats.get('builder')).toMatchObject({ status: 'spawning', generation: 1 })
   })
 
   test('becomes active by the fact of its own generation only', () => {
     expect(running().seats.get('builder')?.status).toBe('active')
-    expect(decide.seatSpawned(seated(), handleOf('builder', 2), { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] }, 5)).toEqual([])
+    expect(
+      decide.seatSpawned(
+        seated(),
+        handleOf('builder', 2),
+        { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] },
+        5,
+      ),
+    ).toEqual([])
   })
 
   test('dies once; the death of an older generation is refused and recorded', () => {
@@ -91,7 +131,12 @@ describe('a seat', () => {
     const withdrawing = record(running(), decide.startWithdraw(running(), 'builder', false))
     const withdrawn = record(withdrawing, decide.seatWithdrawn(withdrawing, 'builder', NOTHING))
     const again = record(withdrawn, decide.requestSeat(withdrawn, REQUEST, 'hash2'))
-    expect(again.seats.get('builder')).toMatchObject({ status: 'spawning', generation: 2, token_hash: 'hash2', exit: null })
+    expect(again.seats.get('builder')).toMatchObject({
+      status: 'spawning',
+      generation: 2,
+      token_hash: 'hash2',
+      exit: null,
+    })
   })
 })
 
@@ -106,7 +151,10 @@ describe('a mission', () => {
 
   test('is archived only when completed', () => {
     expect(codeOf(() => decide.startArchive(running()))).toBe('conflict')
-    const archiving = record(running(), [...decide.complete(running()), { type: 'archive_started', agent_id: null, data: {} }])
+    const archiving = record(running(), [
+      ...decide.complete(running()),
+      { type: 'archive_started', agent_id: null, data: {} },
+    ])
     expect(record(archiving, decide.archived(archiving, '/record')).status).toBe('archived')
   })
 
@@ -116,9 +164,22 @@ describe('a mission', () => {
     expect(decide.commitsSaved(running(), kept)).toEqual([])
     const saved = record(destroying, decide.commitsSaved(destroying, kept))
     expect(decide.commitsSaved(saved, kept)).toEqual([])
-    for (const [before, collected] of [[destroying, null], [saved, kept]] as const) {
-      const { report } = record(before, decide.destroyed(before, { final_checkpoints: [], homes: HOMES, released: NOTHING }))
-      expect(report).toEqual({ mission_id: MISSION, status: 'destroyed', final_checkpoints: [], collected, homes: HOMES, released: NOTHING })
+    for (const [before, collected] of [
+      [destroying, null],
+      [saved, kept],
+    ] as const) {
+      const { report } = record(
+        before,
+        decide.destroyed(before, { final_checkpoints: [], homes: HOMES, released: NOTHING }),
+      )
+      expect(report).toEqual({
+        mission_id: MISSION,
+        status: 'destroyed',
+        final_checkpoints: [],
+        collected,
+        homes: HOMES,
+        released: NOTHING,
+      })
     }
     const gone = record(saved, decide.destroyed(saved, { final_checkpoints: [], homes: HOMES, released: NOTHING }))
     expect(decide.startDestroy(gone, true, null)).toEqual([])
@@ -130,9 +191,17 @@ describe('decide and evolve, whatever the order of commands', () => {
   const commands = fc.array(
     fc.oneof(
       agent.map((agent_id) => (s: MissionState) => decide.requestSeat(s, { ...REQUEST, agent_id }, `hash-${agent_id}`)),
-      fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(([id, g]) => (s: MissionState) => decide.seatSpawned(s, handleOf(id, g), { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] }, 1)),
+      fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(
+        ([id, g]) =>
+          (s: MissionState) =>
+            decide.seatSpawned(s, handleOf(id, g), { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] }, 1),
+      ),
       agent.map((id) => (s: MissionState) => decide.spawnFailed(s, id, { code: 'x', message: 'y' })),
-      fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(([id, g]) => (s: MissionState) => decide.seatExited(s, id, g, EXIT)),
+      fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(
+        ([id, g]) =>
+          (s: MissionState) =>
+            decide.seatExited(s, id, g, EXIT),
+      ),
       agent.map((id) => (s: MissionState) => decide.startWithdraw(s, id, false)),
       agent.map((id) => (s: MissionState) => decide.seatWithdrawn(s, id, NOTHING)),
       fc.constantFrom(decide.pause, decide.resume, decide.complete, decide.startArchive),
@@ -160,13 +229,22 @@ describe('decide and evolve, whatever the order of commands', () => {
       return state
     }
     const after = record(state, events)
-    for (const seat of state.seats.values()) expect(after.seats.get(seat.agent_id)!.generation).toBeGreaterThanOrEqual(seat.generation)
+    for (const seat of state.seats.values())
+      expect(after.seats.get(seat.agent_id)!.generation).toBeGreaterThanOrEqual(seat.generation)
     expect(after.version).toBe(state.version + events.length)
     return after
   }
 })
 
 test('a stream that does not begin with its creation is refused', () => {
-  const stray = { type: 'mission_paused', agent_id: null, data: {}, seq: 1, version: 1, at: AT, mission_id: MISSION } as const
+  const stray = {
+    type: 'mission_paused',
+    agent_id: null,
+    data: {},
+    seq: 1,
+    version: 1,
+    at: AT,
+    mission_id: MISSION,
+  } as const
   expect(() => evolve(null, stray)).toThrow('mission_created')
 })

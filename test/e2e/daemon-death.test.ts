@@ -19,9 +19,17 @@ afterAll(async () => {
 })
 
 /** Works until it is told to stop. */
-const STAYS = ['sh', '-c', 'echo begun; n=0; while [ ! -e /workspace/stop ]; do n=$((n+1)); echo "tick $n"; sleep 0.05; done; echo ended; exit 5']
+const STAYS = [
+  'sh',
+  '-c',
+  'echo begun; n=0; while [ ! -e /workspace/stop ]; do n=$((n+1)); echo "tick $n"; sleep 0.05; done; echo ended; exit 5',
+]
 /** Ends by itself as soon as nobody answers on its socket: while no pit runs. */
-const ENDS = ['sh', '-c', 'while curl -sS -o /dev/null --unix-socket /run/lazarus/cell.sock http://pit/healthz; do sleep 0.05; done; echo ended; exit 5']
+const ENDS = [
+  'sh',
+  '-c',
+  'while curl -sS -o /dev/null --unix-socket /run/lazarus/cell.sock http://pit/healthz; do sleep 0.05; done; echo ended; exit 5',
+]
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 20_000
@@ -33,9 +41,16 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 
 describe.each(['level_1', 'level_2', 'level_3'])('the pit dies over %s', (level) => {
   test('a living agent is adopted with its log; one that ended meanwhile is recorded with its cause', async () => {
-    const { body: mission } = await pit.call('POST', '/v1/missions', { mission_name: level, isolation_level: level, repo: repository.path })
+    const { body: mission } = await pit.call('POST', '/v1/missions', {
+      mission_name: level,
+      isolation_level: level,
+      repo: repository.path,
+    })
     const seats = `/v1/missions/${mission.mission_id}/seats`
-    for (const [agent_id, command] of [['stays', STAYS], ['ends', ENDS]]) {
+    for (const [agent_id, command] of [
+      ['stays', STAYS],
+      ['ends', ENDS],
+    ]) {
       const { body } = await pit.call('POST', seats, { agent_id, command })
       expect(body.error ?? undefined).toBeUndefined()
     }
@@ -52,19 +67,27 @@ describe.each(['level_1', 'level_2', 'level_3'])('the pit dies over %s', (level)
 
     const after = (await pit.call('GET', `${seats}/stays`)).body
     expect(after).toMatchObject({ status: 'active', generation: before.generation, spawned_at: before.spawned_at })
-    const ticks = async () => (await pit.call('GET', `${seats}/stays/logs`)).body.split('\n').filter((line: string) => line.startsWith('tick')).length
+    const ticks = async () =>
+      (await pit.call('GET', `${seats}/stays/logs`)).body.split('\n').filter((line: string) => line.startsWith('tick'))
+        .length
     const first = await ticks()
     await pit.call('POST', `${seats}/stays/exec`, { command: ['sh', '-c', 'sleep 0.3'] })
     expect(await ticks()).toBeGreaterThan(first)
-    expect((await pit.call('GET', `${seats}/stays/logs`)).body.split('\n').filter((line: string) => line === 'begun')).toHaveLength(1)
+    expect(
+      (await pit.call('GET', `${seats}/stays/logs`)).body.split('\n').filter((line: string) => line === 'begun'),
+    ).toHaveLength(1)
 
-    const self = await pit.call('POST', `${seats}/stays/exec`, { command: ['curl', '-sS', '--unix-socket', '/run/lazarus/cell.sock', 'http://pit/v1/self'] })
+    const self = await pit.call('POST', `${seats}/stays/exec`, {
+      command: ['curl', '-sS', '--unix-socket', '/run/lazarus/cell.sock', 'http://pit/v1/self'],
+    })
     expect(JSON.parse(self.body.stdout)).toMatchObject({ agent_id: 'stays' })
 
     await pit.call('POST', `${seats}/stays/exec`, { command: ['touch', '/workspace/stop'] })
     const ended = await pit.until(`${seats}/stays`, (seat) => seat.status === 'dead')
     expect(ended.exit).toMatchObject({ cause: 'exit', code: 5 })
-    expect((await pit.call('DELETE', `/v1/missions/${mission.mission_id}?force=true`)).body).toMatchObject({ status: 'destroyed' })
+    expect((await pit.call('DELETE', `/v1/missions/${mission.mission_id}?force=true`)).body).toMatchObject({
+      status: 'destroyed',
+    })
   })
 })
 
@@ -83,6 +106,9 @@ test('a second pit on the same state directory refuses and names the first', asy
 test('the stale socket of a killed pit is replaced', async () => {
   await pit.stop('SIGKILL')
   await pit.start()
-  expect(JSON.parse(await readFile(join(pit.stateDir, 'pit.json'), 'utf8'))).toMatchObject({ pid: pit.pid, url: pit.url })
+  expect(JSON.parse(await readFile(join(pit.stateDir, 'pit.json'), 'utf8'))).toMatchObject({
+    pid: pit.pid,
+    url: pit.url,
+  })
   expect((await pit.call('GET', '/healthz')).status).toBe(200)
 })

@@ -34,7 +34,12 @@ async function makePit() {
     failing = null
     throw new Error(`injected before ${point}`)
   }
-  const settings = readSettings({ ...process.env, LAZARUS_STATE_DIR: join(dir, 'state'), LAZARUS_MISSIONS_PATH: join(dir, 'missions'), LAZARUS_LISTEN: '127.0.0.1:0' })
+  const settings = readSettings({
+    ...process.env,
+    LAZARUS_STATE_DIR: join(dir, 'state'),
+    LAZARUS_MISSIONS_PATH: join(dir, 'missions'),
+    LAZARUS_LISTEN: '127.0.0.1:0',
+  })
   const running = await compose(settings, silentLog, faults)
   await running.pit.ready()
   return {
@@ -44,7 +49,20 @@ async function makePit() {
       failing = point
     },
     remains: () =>
-      execFileSync('find', [join(dir, 'missions'), join(dir, 'state', 'sandboxes'), join(dir, 'state', 'doors'), join(dir, 'state', 'vault'), '-mindepth', '1', '-type', 'f,d,s'], { encoding: 'utf8' }),
+      execFileSync(
+        'find',
+        [
+          join(dir, 'missions'),
+          join(dir, 'state', 'sandboxes'),
+          join(dir, 'state', 'doors'),
+          join(dir, 'state', 'vault'),
+          '-mindepth',
+          '1',
+          '-type',
+          'f,d,s',
+        ],
+        { encoding: 'utf8' },
+      ),
     async [Symbol.asyncDispose]() {
       await running[Symbol.asyncDispose]()
       await rm(dir, { recursive: true, force: true })
@@ -54,13 +72,33 @@ async function makePit() {
 type TestPit = Awaited<ReturnType<typeof makePit>>
 
 /** Open, seat with a secret in its environment, commit, collect, destroy. */
-async function life({ app }: TestPit, level: IsolationLevel, attempt: <T>(verb: () => Promise<T>) => Promise<T>): Promise<void> {
-  const mission = await attempt(() => app.createMission(missionRequest.parse({ mission_name: 'faults', isolation_level: level, repo: repository.path }), OPERATOR, NEVER))
+async function life(
+  { app }: TestPit,
+  level: IsolationLevel,
+  attempt: <T>(verb: () => Promise<T>) => Promise<T>,
+): Promise<void> {
+  const mission = await attempt(() =>
+    app.createMission(
+      missionRequest.parse({ mission_name: 'faults', isolation_level: level, repo: repository.path }),
+      OPERATOR,
+      NEVER,
+    ),
+  )
   const id = mission.mission_id
   await attempt(() => app.addSeat(id, seatRequest.parse({ agent_id: 'builder', env: { SECRET: 'canary' } }), NEVER))
-  const done = await attempt(() => app.execWhole(id, 'builder', { command: ['sh', '-c', 'echo work > work && git add work && git commit -qm Work; echo $SECRET'] }, NEVER))
+  const done = await attempt(() =>
+    app.execWhole(
+      id,
+      'builder',
+      { command: ['sh', '-c', 'echo work > work && git add work && git commit -qm Work; echo $SECRET'] },
+      NEVER,
+    ),
+  )
   expect(done).toMatchObject({ exit_code: 0, stdout: 'canary\n' })
-  expect(await attempt(() => app.collect(id, 'builder', NEVER))).toMatchObject({ outcome: 'delivered', commits: [{ subject: 'Work' }] })
+  expect(await attempt(() => app.collect(id, 'builder', NEVER))).toMatchObject({
+    outcome: 'delivered',
+    commits: [{ subject: 'Work' }],
+  })
   const report = await attempt(() => app.destroyMission(id, false))
   expect(report).toMatchObject({ status: 'destroyed', homes: { changed: [] } })
   expect(report.final_checkpoints.map(({ agent_id }) => agent_id)).toEqual(['builder'])
@@ -75,7 +113,17 @@ describe.each(['level_1', 'level_2', 'level_3'] as const)('every step of a life 
       await life(pit, level, (verb) => verb())
     }
     const points = [...new Set(pit.seen)].filter((point) => level === 'level_2' || !OF_THE_WORKSPACE.test(point))
-    expect(points).toEqual(expect.arrayContaining(['open_layer', 'open_door', 'start_sandbox', 'end_sandbox', 'save_layer', 'remove_layer', 'remove_directory']))
+    expect(points).toEqual(
+      expect.arrayContaining([
+        'open_layer',
+        'open_door',
+        'start_sandbox',
+        'end_sandbox',
+        'save_layer',
+        'remove_layer',
+        'remove_directory',
+      ]),
+    )
     const outcomes: Record<string, number> = {}
     for (const point of points) {
       pit.failOnce(point)
@@ -95,6 +143,9 @@ describe.each(['level_1', 'level_2', 'level_3'] as const)('every step of a life 
       expect(pit.remains(), `left after the fault at ${point}`).toBe('')
     }
     const quiet = Object.entries(outcomes).filter(([, failures]) => failures === 0)
-    expect(quiet.map(([point]) => point), 'points whose failure nobody was told').toEqual([])
+    expect(
+      quiet.map(([point]) => point),
+      'points whose failure nobody was told',
+    ).toEqual([])
   }, 300_000)
 })

@@ -26,10 +26,19 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
   const sh = (agent: string, script: string) => exec(agent, ['sh', '-c', script])
 
   test('is opened on a real repository', async () => {
-    const { status, body } = await pit.call('POST', '/v1/missions', { mission_name: `e2e ${level}`, isolation_level: level, repo: repository.path })
+    const { status, body } = await pit.call('POST', '/v1/missions', {
+      mission_name: `e2e ${level}`,
+      isolation_level: level,
+      repo: repository.path,
+    })
     expect(body.error ?? undefined).toBeUndefined()
     expect(status).toBe(201)
-    expect(body).toMatchObject({ status: 'active', isolation_level: level, base: { commit: repository.head }, seats: [] })
+    expect(body).toMatchObject({
+      status: 'active',
+      isolation_level: level,
+      base: { commit: repository.head },
+      seats: [],
+    })
     id = body.mission_id
   })
 
@@ -39,23 +48,73 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
       expect(body.error ?? undefined).toBeUndefined()
       expect(status).toBe(201)
       expect(body).toMatchObject({ agent_id, status: 'active', generation: 1, branch: `mission/${agent_id}` })
-      expect(body.isolation.effective).toMatchObject({ no_new_privs: true, capabilities: [], network: 'none', workspace: 'overlay' })
-      expect(body.isolation.effective.namespaces).toEqual(expect.arrayContaining(['user', 'mount', 'pid', 'ipc', 'uts', 'network']))
+      expect(body.isolation.effective).toMatchObject({
+        no_new_privs: true,
+        capabilities: [],
+        network: 'none',
+        workspace: 'overlay',
+      })
+      expect(body.isolation.effective.namespaces).toEqual(
+        expect.arrayContaining(['user', 'mount', 'pid', 'ipc', 'uts', 'network']),
+      )
     }
   })
 
   test('has the same inside at every level', async () => {
-    const { stdout } = await sh('ada', 'id -u; pwd; echo $HOME; ls -d /workspace /home/agent /artifacts /mission /tmp; test -S /run/lazarus/cell.sock && echo socket; git status --porcelain --branch')
-    expect(stdout.trim().split('\n')).toEqual(['1000', '/workspace', '/home/agent', '/artifacts', '/home/agent', '/mission', '/tmp', '/workspace', 'socket', '## mission/ada'])
-    const env = (await exec('ada', ['env'])).stdout.trim().split('\n').map((line: string) => line.split('=')[0]).filter((name: string) => !['PWD', 'SHLVL', '_', 'OLDPWD'].includes(name))
-    expect(env.sort()).toEqual(['HOME', 'LANG', 'LAZARUS_AGENT_ID', 'LAZARUS_GENERATION', 'LAZARUS_LEVEL', 'LAZARUS_MISSION_ID', 'LAZARUS_ROLE', 'LAZARUS_SOCKET', 'PATH', 'TERM', 'TZ', 'USER'])
+    const { stdout } = await sh(
+      'ada',
+      'id -u; pwd; echo $HOME; ls -d /workspace /home/agent /artifacts /mission /tmp; test -S /run/lazarus/cell.sock && echo socket; git status --porcelain --branch',
+    )
+    expect(stdout.trim().split('\n')).toEqual([
+      '1000',
+      '/workspace',
+      '/home/agent',
+      '/artifacts',
+      '/home/agent',
+      '/mission',
+      '/tmp',
+      '/workspace',
+      'socket',
+      '## mission/ada',
+    ])
+    const env = (await exec('ada', ['env'])).stdout
+      .trim()
+      .split('\n')
+      .map((line: string) => line.split('=')[0])
+      .filter((name: string) => !['PWD', 'SHLVL', '_', 'OLDPWD'].includes(name))
+    expect(env.sort()).toEqual([
+      'HOME',
+      'LANG',
+      'LAZARUS_AGENT_ID',
+      'LAZARUS_GENERATION',
+      'LAZARUS_LEVEL',
+      'LAZARUS_MISSION_ID',
+      'LAZARUS_ROLE',
+      'LAZARUS_SOCKET',
+      'PATH',
+      'TERM',
+      'TZ',
+      'USER',
+    ])
   })
 
   test('answers on the cell socket as the seat that holds it', async () => {
-    const { stdout, stderr } = await exec('ada', ['curl', '-sS', '--unix-socket', '/run/lazarus/cell.sock', 'http://pit/v1/self'])
+    const { stdout, stderr } = await exec('ada', [
+      'curl',
+      '-sS',
+      '--unix-socket',
+      '/run/lazarus/cell.sock',
+      'http://pit/v1/self',
+    ])
     expect(stderr).toBe('')
     expect(JSON.parse(stdout)).toMatchObject({ agent_id: 'ada', mission_id: id, role: 'write' })
-    const denied = await exec('ada', ['curl', '-sS', '--unix-socket', '/run/lazarus/cell.sock', 'http://pit/v1/missions'])
+    const denied = await exec('ada', [
+      'curl',
+      '-sS',
+      '--unix-socket',
+      '/run/lazarus/cell.sock',
+      'http://pit/v1/missions',
+    ])
     expect(JSON.parse(denied.stdout).error.code).toBe('forbidden')
   })
 
@@ -69,7 +128,10 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
   })
 
   test('runs stash, branch and log like any checkout', async () => {
-    const { stdout, stderr, exit_code } = await sh('ada', 'echo x >> README.md && git stash -q && git stash list && git checkout -q -b side && git checkout -q mission/ada && git stash pop -q && git checkout README.md && git branch -D side -q && git status --porcelain')
+    const { stdout, stderr, exit_code } = await sh(
+      'ada',
+      'echo x >> README.md && git stash -q && git stash list && git checkout -q -b side && git checkout -q mission/ada && git stash pop -q && git checkout README.md && git branch -D side -q && git status --porcelain',
+    )
     expect({ stdout, stderr, exit_code }).toMatchObject({ exit_code: 0, stdout: expect.stringContaining('stash@{0}') })
   })
 
@@ -92,9 +154,16 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
     const { status, body } = await pit.call('POST', `${seats()}/ada/collect`)
     expect(body.error ?? undefined).toBeUndefined()
     expect(status).toBe(200)
-    expect(body).toMatchObject({ branch: 'mission/ada', base: repository.head, outcome: 'delivered', commits: [{ subject: 'Ada was here' }] })
+    expect(body).toMatchObject({
+      branch: 'mission/ada',
+      base: repository.head,
+      outcome: 'delivered',
+      commits: [{ subject: 'Ada was here' }],
+    })
     expect(await git(body.repository, 'log', '--format=%s', '-1', 'refs/heads/mission/ada')).toBe('Ada was here')
-    expect(await git(body.repository, 'for-each-ref', '--format=%(refname)', 'refs/heads/mission')).toBe('refs/heads/mission/ada')
+    expect(await git(body.repository, 'for-each-ref', '--format=%(refname)', 'refs/heads/mission')).toBe(
+      'refs/heads/mission/ada',
+    )
   })
 
   test('refuses to end while a seat holds uncollected work', async () => {
@@ -105,7 +174,10 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
   })
 
   test('keeps the output of an agent, and tells its death with the cause', async () => {
-    const { body } = await pit.call('POST', seats(), { agent_id: 'cid', command: ['sh', '-c', 'echo working; echo oops >&2; exit 3'] })
+    const { body } = await pit.call('POST', seats(), {
+      agent_id: 'cid',
+      command: ['sh', '-c', 'echo working; echo oops >&2; exit 3'],
+    })
     expect(body.error ?? undefined).toBeUndefined()
     await pit.until(`/v1/events?mission_id=${id}&types=seat_exited`, (answer) => answer.events.length > 0)
     const seat = (await pit.call('GET', `${seats()}/cid`)).body
@@ -120,7 +192,9 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
     expect(status).toBe(200)
     expect(body).toMatchObject({ mission_id: id, status: 'destroyed', homes: { changed: [] } })
     expect(body.homes.checked).toBeGreaterThan(0)
-    expect(body.final_checkpoints.map((c: { agent_id: string }) => c.agent_id)).toEqual(expect.arrayContaining(['ada', 'bob']))
+    expect(body.final_checkpoints.map((c: { agent_id: string }) => c.agent_id)).toEqual(
+      expect.arrayContaining(['ada', 'bob']),
+    )
     expect(existsSync(directory)).toBe(false)
     expect(await pit.call('DELETE', `/v1/missions/${id}`)).toMatchObject({ status: 200, body })
     expect(body.collected.branches).toEqual(['mission/ada'])

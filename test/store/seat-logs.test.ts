@@ -43,7 +43,9 @@ test("conmon's lines are given back as the agent wrote them", async () => {
 test('following goes on across a rotation and ends when told', async () => {
   await writeFile(path, 'first\n')
   const ended = new AbortController()
-  const lines = createSeatLogs().read({ path, format: 'raw' }, { tail: 1, follow: true }, ended.signal)[Symbol.asyncIterator]()
+  const lines = createSeatLogs()
+    .read({ path, format: 'raw' }, { tail: 1, follow: true }, ended.signal)
+    [Symbol.asyncIterator]()
   const next = async () => Buffer.from((await lines.next()).value ?? []).toString()
   expect(await next()).toBe('first\n')
   await appendFile(path, 'second\n')

@@ -6,4 +6,7 @@ import { ROOT } from './source-tree.ts'
 const policies = readPolicies(ROOT)
 
 /** The policy that ships for a level, for a test to use as it is or to change. */
-export const policyOf = (level: IsolationLevel, changes: Partial<Policy> = {}): Policy => ({ ...policies.get(level)!, ...changes })
+export const policyOf = (level: IsolationLevel, changes: Partial<Policy> = {}): Policy => ({
+  ...policies.get(level)!,
+  ...changes,
+})

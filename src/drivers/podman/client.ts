@@ -2,8 +2,8 @@ import { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import Docker from 'dockerode'
 import { LazarusError } from '../../kernel/errors.ts'
+import { Slots } from '../../kernel/queues.ts'
 import { isGone, statusOf } from './errors.ts'
-import { Turnstile } from './turnstile.ts'
 
 /** Starting and removing contend for Podman's locks: more at once are slower in sum. */
 const CHANGES_AT_ONCE = 4
@@ -46,8 +46,8 @@ export interface ExecRequest {
 export class PodmanClient {
   readonly docker: Docker
   readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
-  readonly #creations = new Turnstile(CREATIONS_AT_ONCE)
-  readonly #changes = new Turnstile(CHANGES_AT_ONCE)
+  readonly #creations = new Slots(CREATIONS_AT_ONCE)
+  readonly #changes = new Slots(CHANGES_AT_ONCE)
 
   constructor(socketPath: string) {
     // The types do not know `agent`; docker-modem hands it to every request.
@@ -55,21 +55,21 @@ export class PodmanClient {
   }
 
   async create(body: Docker.ContainerCreateOptions): Promise<string> {
-    return await this.#creations.pass(
+    return await this.#creations.run(
       async () => (await bounded(this.docker.createContainer(body), CREATE_TIMEOUT_MS)).id,
     )
   }
 
   async start(id: string): Promise<void> {
     await this.#changes
-      .pass(() => bounded(this.docker.getContainer(id).start()))
+      .run(() => bounded(this.docker.getContainer(id).start()))
       .catch((error) => {
         if (statusOf(error) !== ALREADY) throw error
       })
   }
 
   async remove(id: string): Promise<void> {
-    await this.#changes.pass(() => bounded(this.docker.getContainer(id).remove({ force: true, v: true })))
+    await this.#changes.run(() => bounded(this.docker.getContainer(id).remove({ force: true, v: true })))
   }
 
   inspect(idOrName: string): Promise<Docker.ContainerInspectInfo> {

@@ -1,6 +1,7 @@
 import type { SeatName } from '../../contract/ids.ts'
 import type { Released } from '../../contract/mission.ts'
 import type { SandboxHandle } from '../../contract/seat.ts'
+import { KeyedQueue } from '../../kernel/queues.ts'
 import { isAlive, sendSignal } from '../../linux/process.ts'
 import type { CellDriver, ExecOutcome } from '../../ports/cell-driver.ts'
 import { agentOf } from './cell-processes.ts'
@@ -11,7 +12,6 @@ import { translate } from './errors.ts'
 import { runExec } from './exec.ts'
 import { ExecTidier } from './exec-tidier.ts'
 import { freezeOrThaw } from './freeze.ts'
-import { KeyedLock } from './keyed-lock.ts'
 import { probePodman } from './probe.ts'
 import { Connection } from './runtime.ts'
 import { spawnContainer } from './spawn.ts'
@@ -35,7 +35,7 @@ class Level3 implements PodmanDriver {
   readonly #containers: Containers
   readonly #tidier: ExecTidier
   /** Everything that makes or ends a sandbox, one at a time for each seat: generations share its layer. */
-  readonly #changes = new KeyedLock()
+  readonly #changes = new KeyedQueue()
 
   constructor(deps: PodmanDeps) {
     this.#deps = deps

@@ -2,25 +2,38 @@ import { readFileSync } from 'node:fs'
 import type { Released } from '../../contract/mission.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import { killCgroup, removeCgroup } from '../../linux/cgroup.ts'
-import { allPids, isAlive, sendSignal } from '../../linux/process.ts'
+import { allPids, isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
 import { keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import type { Workshop } from './workshop.ts'
 
 const NOTHING: Released = { processes: 0, containers: 0, mounts: 0 }
+/** Ends take some milliseconds. */
+const ODD_MS = 250
 const PATIENCE_MS = 10_000
 
 export const DESTROY_STEPS = ['kill', 'clear'] as const
+
+export interface Ending {
+  /** Processes outside the sandbox that lead its running execs. */
+  readonly leaders?: Iterable<number>
+  readonly faults?: (step: string) => void
+}
 
 /**
  * Ends every process of a sandbox by ending the init of its pid namespace, waits until all are gone, and removes the
  * records. Every step may be repeated.
  */
-export async function endSandbox(shop: Workshop, record: SandboxRecord, faults = shop.deps.faults): Promise<Released> {
-  faults?.('kill')
+export async function endSandbox(
+  shop: Workshop,
+  record: SandboxRecord,
+  { leaders = [], faults = () => {} }: Ending = {},
+): Promise<Released> {
+  faults('kill')
   const released = alive(record.hull) ? count(record.hull!.pid) : NOTHING
   if (alive(record.hull)) sendSignal(record.hull!.pid, 'SIGKILL')
+  for (const leader of leaders) sendSignal(-leader, 'SIGKILL')
   await ended(shop, record)
-  faults?.('clear')
+  faults('clear')
   if (record.cgroup !== null) await clearCgroup({ ...record, cgroup: record.cgroup })
   shop.records.remove(record)
   return released
@@ -47,10 +60,20 @@ async function ended(shop: Workshop, record: SandboxRecord): Promise<void> {
     wait = Math.min(wait * 2, 50)
   ) {
     const waited = shop.deps.clock.monotonic() - began
+    if (waited > ODD_MS) killJoined(record)
     if (waited > PATIENCE_MS / 2 && alive(shim)) sendSignal(-shim!.pid, 'SIGKILL')
     if (waited > PATIENCE_MS) throw stuck(record)
     await new Promise((go) => setTimeout(go, wait))
   }
+}
+
+/**
+ * The init cannot end before every process of its namespace is reaped, and an nsenter that is stopped reaps none: one
+ * that an earlier pit started, say. It is found by the mount namespace that it joined.
+ */
+function killJoined({ mount_namespace }: SandboxRecord): void {
+  if (mount_namespace === null) return
+  for (const pid of allPids()) if (namespaceOf(pid, 'mnt') === mount_namespace) sendSignal(pid, 'SIGKILL')
 }
 
 const stuck = (record: SandboxRecord): LazarusError =>

@@ -3,10 +3,7 @@ import type { IsolationLevel } from '../../contract/ids.ts'
 import type { Released } from '../../contract/mission.ts'
 import type { ExitFact, SandboxHandle } from '../../contract/seat.ts'
 import { asLazarusError, LazarusError } from '../../kernel/errors.ts'
-import { freezeCgroup } from '../../linux/cgroup.ts'
-import { SYSTEM_PATH } from '../../linux/hull.ts'
 import { bootId, bootOf, isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
-import { run } from '../../linux/run.ts'
 import type {
   Adoption,
   CellDriver,
@@ -21,7 +18,8 @@ import type {
 import { endSandbox } from './end.ts'
 import { execInSandbox } from './exec.ts'
 import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
-import { KeyedQueue } from './keyed-queue.ts'
+import { freezeByCgroup, freezeBySignal } from './freeze.ts'
+import { KeyedQueue } from '../../kernel/queues.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { judged, measureAgent, newAttempt, startSandbox } from './start.ts'
@@ -59,7 +57,7 @@ export class HullDriver implements CellDriver {
       this.#watch.add(earlier)
       return { handle: handleOf(earlier), effective }
     }
-    if (earlier) await endSandbox(this.#shop, earlier, () => {})
+    if (earlier) await endSandbox(this.#shop, earlier)
     return await this.#start(spec, abort)
   }
 
@@ -70,7 +68,7 @@ export class HullDriver implements CellDriver {
       this.#watch.add(attempt.record)
       return sandbox
     } catch (error) {
-      await endSandbox(this.#shop, attempt.record, () => {})
+      await endSandbox(this.#shop, attempt.record)
       throw abort.aborted && error === abort.reason ? error : asLazarusError(error)
     }
   }
@@ -103,14 +101,9 @@ export class HullDriver implements CellDriver {
     if (agent !== null && namespaceOf(agent, 'pid') === namespaceOf(record.hull.pid, 'pid')) sendSignal(agent, signal)
   }
 
-  /** kill -1 inside the pid namespace reaches every process at once, but the hull's init and the sender. */
   async #freeze(record: SandboxRecord, hull: ProcessId, frozen: boolean): Promise<void> {
-    if (record.cgroup !== null) return freezeCgroup(record.cgroup, frozen)
-    const kill = ['/bin/sh', '-c', 'kill "$1" -1', 'lazarus-freeze', frozen ? '-STOP' : '-CONT']
-    const enter = ['--target', String(hull.pid), '--user', '--preserve-credentials', '--pid', '--', ...kill]
-    const done = await run('nsenter', enter, { environment: { PATH: SYSTEM_PATH } })
-    if (done.exit_code !== 0 && lives(hull))
-      throw new LazarusError('runtime_failed', `The sandbox could not be frozen: ${done.stderr}`)
+    if (record.cgroup !== null) await freezeByCgroup(record.cgroup, frozen)
+    else await freezeBySignal(hull, frozen)
     // nsenter stops along with the command that it waits for, and nobody inside can wake it.
     if (!frozen) for (const pid of this.#leaders.get(keyOf(record.name)) ?? []) sendSignal(-pid, 'SIGCONT')
   }
@@ -157,7 +150,9 @@ export class HullDriver implements CellDriver {
       if (!record) return { processes: 0, containers: 0, mounts: 0 }
       this.#watch.remove(record)
       try {
-        const released = await endSandbox(this.#shop, record)
+        const { faults } = this.#shop.deps
+        const leaders = this.#leaders.get(key) ?? []
+        const released = await endSandbox(this.#shop, record, { leaders, ...(faults && { faults }) })
         this.#leaders.delete(key)
         return released
       } catch (error) {

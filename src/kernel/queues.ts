@@ -29,3 +29,25 @@ async function turn(before: Promise<void>, abort: AbortSignal | undefined): Prom
     abort.removeEventListener('abort', onAbort)
   }
 }
+
+/** At most `count` at once; the others wait in order of arrival. */
+export class Slots {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(count: number) {
+    this.#free = count
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free -= 1
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#free += 1
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { measure } from '../../../src/drivers/shared/measure.ts'
+import { endAll, type HullHarness, openHarness, seat } from './trial-seat.ts'
+
+describe.each(['level_1', 'level_2'] as const)('%s bounds', (level) => {
+  let harness: HullHarness
+  beforeAll(async () => {
+    harness = await openHarness(level)
+  })
+  afterAll(async () => {
+    expect(await endAll(harness)).toEqual([])
+    await harness[Symbol.asyncDispose]()
+  })
+  const limited = (limits: object) => seat(harness, { policy: { limits } })
+
+  it('processes: a fork bomb is stopped, agent and execs together, and other seats go on', async () => {
+    const [bombed, other] = [await limited({ pids: 40 }), await limited({ pids: 40 })]
+    const bomb = 'i=0; while [ $i -lt 100 ]; do sleep 30 & i=$((i + 1)); done; wait'
+    const done = await bombed.run(['/bin/sh', '-c', bomb])
+    expect(done.stderr).toMatch(/fork|Resource/i)
+    await expect(bombed.run(['true'])).rejects.toMatchObject({ code: 'runtime_failed' })
+    expect((await other.run(['true'])).exit_code).toBe(0)
+  })
+
+  it('open files and the size of one file', async () => {
+    const cell = await limited({ nofile: 32, disk: 1024 ** 2 })
+    const open = 'use POSIX; my $n = 0; while (defined POSIX::open("/dev/null")) { $n++ } print $n'
+    expect(Number((await cell.run(['perl', '-e', open])).stdout)).toBeLessThanOrEqual(32)
+    const grown = await cell.run([
+      '/bin/sh',
+      '-c',
+      'head -c 3000000 /dev/zero > /artifacts/big; stat -c %s /artifacts/big',
+    ])
+    expect(grown.stdout).toBe(`${1024 ** 2}\n`)
+  })
+
+  it('report what the kernel says', async () => {
+    const limits = { pids: 77, nofile: 99, disk: 2 ** 20, tmp: 2 ** 20 }
+    const cell = await limited(limits)
+    const facts = measure(cell.agent_pid, { limits, nested_user_namespaces: false, cgroup: null }).limits
+    expect(facts).toEqual({
+      pids: { value: 77, enforced_by: 'rlimit' },
+      nofile: { value: 99, enforced_by: 'rlimit' },
+      disk: { value: 2 ** 20, enforced_by: 'rlimit' },
+      tmp: { value: 4 * 2 ** 20, enforced_by: 'tmpfs' },
+    })
+    expect(
+      measure(process.pid, { limits, nested_user_namespaces: true, cgroup: null }),
+      'positive control: unconfined',
+    ).toMatchObject({
+      namespaces: [],
+      network: 'host',
+      workspace: 'none',
+    })
+  })
+})
