@@ -1,4 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { execa } from 'execa'
 import { LazarusError } from '../kernel/errors.ts'
 
 export type Chunks = Uint8Array | AsyncIterable<Uint8Array> | null
@@ -37,16 +38,27 @@ const STDERR_KEPT = 16 * 1024
  */
 export async function run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   options.abort?.throwIfAborted()
-  const child = launch(file, args, {
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    env: options.environment,
-    detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+  const child = start(file, args, options)
+  // What the program leaves behind in its group may hold the pipes open.
+  child.nodeChildProcess.once('exit', () => killGroup(child))
   return await supervise(child, file, options)
 }
 
-async function supervise(child: ChildProcess, file: string, options: RunOptions): Promise<RunResult> {
+/** Output is taken as it comes and not gathered by execa; a failure is a result, as an exit code is. */
+const start = (file: string, args: readonly string[], { environment, cwd }: RunOptions) =>
+  execa(file, args, {
+    ...(cwd === undefined ? {} : { cwd }),
+    env: environment,
+    extendEnv: false,
+    detached: true,
+    stdin: 'pipe',
+    encoding: 'buffer',
+    buffer: false,
+    reject: false,
+  })
+type Child = ReturnType<typeof start>
+
+async function supervise(child: Child, file: string, options: RunOptions): Promise<RunResult> {
   let ended: RunResult['ended'] = 'exit'
   const end = (why: RunResult['ended']) => {
     if (ended === 'exit') ended = why
@@ -56,16 +68,15 @@ async function supervise(child: ChildProcess, file: string, options: RunOptions)
   options.abort?.addEventListener('abort', onAbort, { once: true })
   const timer = options.timeout_ms === undefined ? undefined : setTimeout(() => end('timeout'), options.timeout_ms)
   try {
-    // What the program leaves behind in its group may hold the pipes open.
-    const exited = exitOf(child, file).finally(() => killGroup(child))
     const feeding = feed(child, options.stdin ?? null)
-    const stderr = collectTail(child.stderr!, STDERR_KEPT)
+    const stderr = collectTail(child.stderr, STDERR_KEPT)
     const stdout = takeStdout(child, options, () => end('overflow')).catch((error) => {
       killGroup(child)
       throw error
     })
-    const [exit, out, err] = await Promise.all([exited, stdout, stderr, feeding])
-    return { exit_code: exit.code, signal: exit.signal, stdout: out, stderr: err, ended }
+    const [exit, out, err] = await Promise.all([child, stdout, stderr, feeding])
+    if (child.pid === undefined) throw cannotStart(file, exit.cause as NodeJS.ErrnoException)
+    return { exit_code: exit.exitCode ?? null, signal: exit.signal ?? null, stdout: out, stderr: err, ended }
   } finally {
     clearTimeout(timer)
     options.abort?.removeEventListener('abort', onAbort)
@@ -82,7 +93,7 @@ export function launch(file: string, args: readonly string[], options: SpawnOpti
 }
 
 /** The group outlives its leader, so it is signalled even when the leader has gone. */
-export function killGroup(child: ChildProcess): void {
+export function killGroup(child: { readonly pid?: number | undefined }): void {
   if (child.pid === undefined) return
   try {
     process.kill(-child.pid, 'SIGKILL')
@@ -119,9 +130,7 @@ function cannotStart(file: string, cause: NodeJS.ErrnoException): LazarusError {
 }
 
 /** Writes stdin and closes it. A reader that went away early is no error: its exit code tells. */
-export async function feed(child: ChildProcess, chunks: Chunks): Promise<void> {
-  const stdin = child.stdin
-  if (!stdin) return
+async function feed({ stdin }: Child, chunks: Chunks): Promise<void> {
   const closed = new Promise<void>((resolve) => stdin.once('close', resolve))
   stdin.on('error', () => stdin.destroy())
   if (chunks instanceof Uint8Array) stdin.end(chunks)
@@ -135,11 +144,11 @@ export async function feed(child: ChildProcess, chunks: Chunks): Promise<void> {
   }
 }
 
-async function takeStdout(child: ChildProcess, options: RunOptions, overflow: () => void): Promise<Buffer> {
+async function takeStdout(child: Child, options: RunOptions, overflow: () => void): Promise<Buffer> {
   const most = options.max_stdout_bytes ?? 64 * 1024 ** 2
   const kept: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of child.stdout! as AsyncIterable<Uint8Array>) {
+  for await (const chunk of child.stdout as AsyncIterable<Uint8Array>) {
     bytes += chunk.length
     if (bytes > most) {
       overflow()
