@@ -30,7 +30,7 @@ export async function readHostFacts(settings: Settings): Promise<HostFacts> {
     version: VERSION,
     os: osName(),
     kernel: release(),
-    user: userInfo().username,
+    user: userName(),
     cgroups: cgroups.kind,
     delegated_controllers: [...cgroups.delegated],
     overlay: overlay.possible,
@@ -72,6 +72,15 @@ function check(
   wrong: { remedy: string; promise?: Check['promise'] },
 ): Check {
   return { name, ok, message, remedy: ok ? null : wrong.remedy, promise: ok ? null : (wrong.promise ?? null) }
+}
+
+/** In a container the uid may have no name. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.()}`
+  }
 }
 
 function osName(): string {
