@@ -55,7 +55,7 @@ export function containerSpec(spec: SandboxSpec, context: ContainerContext): Con
     // Both, and no health check: the image's own would run instead or beside.
     Entrypoint: [shell!],
     Cmd: launch,
-    Healthcheck: { Test: ['NONE'] },
+    ...(context.image.health_check ? { Healthcheck: { Test: ['NONE'] } } : {}),
     Env: environmentLines(spec.environment),
     User: USER,
     WorkingDir: '/',

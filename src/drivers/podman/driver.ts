@@ -2,7 +2,7 @@ import type { SeatName } from '../../contract/ids.ts'
 import type { Released } from '../../contract/mission.ts'
 import type { SandboxHandle } from '../../contract/seat.ts'
 import { KeyedQueue } from '../../kernel/queues.ts'
-import { isAlive, sendSignal } from '../../linux/process.ts'
+import { isAlive, processFact, sendSignal } from '../../linux/process.ts'
 import type { CellDriver, ExecOutcome } from '../../ports/cell-driver.ts'
 import { agentOf } from './cell-processes.ts'
 import { Containers } from './containers.ts'
@@ -56,7 +56,8 @@ class Level3 implements PodmanDriver {
 
   async exec(...[{ handle, spec }, exec, onOutput, abort]: Parameters<CellDriver['exec']>): Promise<ExecOutcome> {
     const { container_id: container, pid: init, start_time } = handle
-    const alive = () => isAlive(init, start_time)
+    // Its init is marked from the beginning of its exit, before the kernel ends the other processes of the cell.
+    const alive = () => isAlive(init, start_time) && processFact(init!)?.exiting === false
     if (container === null || init === null || !alive()) return { exit_code: null, signal: null }
     const { client, cgroups } = await this.#connection.runtime()
     const target = {

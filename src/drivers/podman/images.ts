@@ -12,6 +12,8 @@ export interface Image {
   readonly environment: readonly string[]
   /** Paths for which Podman would make volumes. */
   readonly volumes: readonly string[]
+  /** Whether it asks Podman to run a command of its own now and then. */
+  readonly health_check: boolean
 }
 
 export type ImageResolver = (policy: Pick<Policy, 'image' | 'containerfile'>, abort: AbortSignal) => Promise<Image>
@@ -51,7 +53,8 @@ async function imageOf(client: PodmanClient, reference: string): Promise<Image> 
   try {
     const { Id, Config } = await client.image(reference)
     const volumes = Object.keys(Config.Volumes ?? {})
-    return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [], volumes }
+    const health_check = Boolean(Config.Healthcheck)
+    return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [], volumes, health_check }
   } catch (error) {
     if (!isGone(error) && statusOf(error) !== 500) throw translate(error, `The image ${reference} cannot be read`)
     throw new LazarusError('image_unavailable', `There is no image ${reference} on this host, and none is pulled.`, {

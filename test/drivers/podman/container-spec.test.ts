@@ -22,7 +22,13 @@ const SPEC: SandboxSpec = {
 }
 const CONTEXT = {
   stateKey: 'abcdef0123456789',
-  image: { id: 'f00', reference: 'cell', environment: ['LANG=C', 'OF_IMAGE=x'], volumes: ['/data', '/tmp'] },
+  image: {
+    id: 'f00',
+    reference: 'cell',
+    environment: ['LANG=C', 'OF_IMAGE=x'],
+    volumes: ['/data', '/tmp'],
+    health_check: true,
+  },
   seccompPath: '/s/seccomp.json',
   cgroups: { parent: '/pit/cells', controllers: [] as string[], own: true },
 }
