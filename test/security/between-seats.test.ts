@@ -57,7 +57,7 @@ describe.each(LEVELS)('from seat to seat at %s', (level) => {
     eve = await mission.seat('eve', { command: ['sleep', 'infinity'] })
     const victimOfEve = ['sh', '-c', 'mkfifo /tmp/stay; exec perl -e "$0" <>/tmp/stay', VICTIM]
     bob = await mission.seat('bob', { command: victimOfEve, env: { SECRET: 'canary-of-bob', ...names } })
-    bobs = JSON.parse(await until('Bob is ready', async () => (await bob.log()).endsWith('}\n') && bob.log()))
+    bobs = JSON.parse(await bob.said())
     const { body } = await stage.call('GET', `/v1/events?mission_id=${mission.id}&types=seat_spawned`)
     bobsPid = body.events.find((event: { agent_id: string }) => event.agent_id === 'bob').data.handle.agent_pid
   })

@@ -97,7 +97,7 @@ describe.each(LEVELS)('what a cell of %s is born with', (level) => {
     const inherited = await onHost('bash', '-c', 'exec 9</dev/null; exec perl -e "$0"', DESCRIPTORS)
     expect(inherited.trim().split(' '), 'positive control').toContain('9')
     expect((await eve.perl(DESCRIPTORS)).stdout).toBe('0 1 2\n')
-    expect(await until('the agent has looked', () => eve.log())).toBe('0 1 2\n')
+    expect(await eve.said()).toBe('0 1 2\n')
     const links = (
       await eve.sh(
         'readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; ls -L /proc/[0-9]*/fd/7 /proc/[0-9]*/fd/8 2>/dev/null',

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
+import { until } from '../conformance/cell-driver/trial.ts'
 import { type Answer, PitProcess } from '../support/pit-process.ts'
 import { makeRepository } from '../support/repository.ts'
 
@@ -45,6 +46,11 @@ export class SeatOnStage {
   // biome-ignore lint/suspicious/noExplicitAny: what a stranger's program would see
   async facts(): Promise<any> {
     return (await this.#stage.call('GET', this.path)).body
+  }
+
+  /** The log as soon as the agent has finished a line. */
+  said(): Promise<string> {
+    return until('the agent says something', async () => ((text) => text.endsWith('\n') && text)(await this.log()))
   }
 
   async log(): Promise<string> {
