@@ -55,6 +55,7 @@ export const END_FD = 8
 /**
  * Fixed text, input only as arguments: <report fd> <end fd> <mount table> <bring lo up?>
  * <rlimits> command…
+ * With a report descriptor of its own, stderr of the command is descriptor 7.
  * It is pid 1 of its pid namespace and stays there: it reaps orphans, and its end ends everything inside. What a
  * shell says about a child that was killed is not for the log, so its own stderr is closed at the end. A <end fd>
  * other than "-" is told the exit code: unshare makes 1 of an init that was killed, so its own code proves nothing.
@@ -69,7 +70,8 @@ mount -a -T "$table" 2>&"$report" || fail 'the mount table could not be applied 
 wait
 cd root && pivot_root . .old 2>&"$report" && umount -l /.old 2>&"$report" || fail 'the new root could not be entered'
 ${SET_LIMITS}
-exec 7>&2 2>/dev/null
+[ "$report" != 2 ] || exec 7>&2
+exec 2>/dev/null
 (
   exec 2>&7 7>&- ${END_FD}>&-
   exec "$@"

@@ -59,6 +59,9 @@ export function isAlive(pid: number | null, start_time: string | null): boolean 
   return fact !== null && !'ZX'.includes(fact.state) && `${bootId()}:${fact.start_ticks}` === start_time
 }
 
+/** Arguments separated and ended by NUL; empty when the process is gone. */
+export const commandLine = (pid: number): string => readProc(`/proc/${pid}/cmdline`) ?? ''
+
 export function childrenOf(pid: number): number[] {
   const text = readProc(`/proc/${pid}/task/${pid}/children`)
   return text === null ? [] : text.split(' ').filter(Boolean).map(Number)

@@ -6,6 +6,9 @@ import { HULL_FAILED, type HullSpec, runInHull } from '../../src/linux/hull.ts'
 import type { HullMount } from '../../src/linux/mount-table.ts'
 import { allPids, namespaceOf } from '../../src/linux/process.ts'
 
+/** Seconds that no other run of this file sleeps. */
+const MARK = 100_000 + process.pid
+
 let root: string
 let runs = 0
 
@@ -113,7 +116,7 @@ describe('hull', () => {
   })
 
   it('ends whole by timeout, abort and overflow', async () => {
-    const daemon = 'setsid sh -c "sleep 4719 & sleep 4719" & sleep 4719'
+    const daemon = `setsid sh -c "sleep ${MARK} & sleep ${MARK}" & sleep ${MARK}`
     expect(await runInHull(await hull(daemon), { timeout_ms: 200 })).toMatchObject({ ended: 'timeout' })
     const abort = new AbortController()
     const running = runInHull(await hull(`echo up; ${daemon}`), { abort: abort.signal, on_stdout: () => abort.abort() })
@@ -121,12 +124,12 @@ describe('hull', () => {
     expect(await runInHull(await hull('cat /dev/zero'), { max_stdout_bytes: 10_000 })).toMatchObject({
       ended: 'overflow',
     })
-    await expect.poll(() => allPids().filter((pid) => commandOf(pid).startsWith('sleep\x004719'))).toEqual([])
+    await expect.poll(() => allPids().filter((pid) => commandOf(pid).startsWith(`sleep\0${MARK}`))).toEqual([])
   })
 
   it('takes along what its command leaves behind', async () => {
-    expect((await runInHull(await hull('setsid sleep 4720 & exit 3'))).exit_code).toBe(3)
-    await expect.poll(() => allPids().filter((pid) => commandOf(pid).startsWith('sleep\x004720'))).toEqual([])
+    expect((await runInHull(await hull(`setsid sleep ${MARK} & exit 3`))).exit_code).toBe(3)
+    await expect.poll(() => allPids().filter((pid) => commandOf(pid).startsWith(`sleep\0${MARK}`))).toEqual([])
   })
 })
 

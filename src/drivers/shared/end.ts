@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import type { Released } from '../../contract/mission.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import { killCgroup, removeCgroup } from '../../linux/cgroup.ts'
-import { allPids, isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
+import { allPids, commandLine, isAlive, sendSignal } from '../../linux/process.ts'
+import type { RunningExecs } from './exec.ts'
 import { keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import type { Workshop } from './workshop.ts'
 
@@ -14,8 +15,7 @@ const PATIENCE_MS = 10_000
 export const DESTROY_STEPS = ['kill', 'clear'] as const
 
 export interface Ending {
-  /** Processes outside the sandbox that lead its running execs. */
-  readonly leaders?: Iterable<number>
+  readonly execs?: RunningExecs
   readonly faults?: (step: string) => void
 }
 
@@ -26,12 +26,13 @@ export interface Ending {
 export async function endSandbox(
   shop: Workshop,
   record: SandboxRecord,
-  { leaders = [], faults = () => {} }: Ending = {},
+  { execs, faults = () => {} }: Ending = {},
 ): Promise<Released> {
   faults('kill')
   const released = alive(record.hull) ? count(record.hull!.pid) : NOTHING
+  if (execs) execs.ended = true
   if (alive(record.hull)) sendSignal(record.hull!.pid, 'SIGKILL')
-  for (const leader of leaders) sendSignal(-leader, 'SIGKILL')
+  for (const leader of execs?.leaders ?? []) sendSignal(-leader, 'SIGKILL')
   await ended(shop, record)
   faults('clear')
   if (record.cgroup !== null) await clearCgroup({ ...record, cgroup: record.cgroup })
@@ -60,7 +61,7 @@ async function ended(shop: Workshop, record: SandboxRecord): Promise<void> {
     wait = Math.min(wait * 2, 50)
   ) {
     const waited = shop.deps.clock.monotonic() - began
-    if (waited > ODD_MS) killJoined(record)
+    if (waited > ODD_MS && alive(hull)) killJoined(hull!)
     if (waited > PATIENCE_MS / 2 && alive(shim)) sendSignal(-shim!.pid, 'SIGKILL')
     if (waited > PATIENCE_MS) throw stuck(record)
     await new Promise((go) => setTimeout(go, wait))
@@ -69,11 +70,11 @@ async function ended(shop: Workshop, record: SandboxRecord): Promise<void> {
 
 /**
  * The init cannot end before every process of its namespace is reaped, and an nsenter that is stopped reaps none: one
- * that an earlier pit started, say. It is found by the mount namespace that it joined.
+ * that an earlier pit started, say. Its command line names the init, whose pid is its own until it has ended.
  */
-function killJoined({ mount_namespace }: SandboxRecord): void {
-  if (mount_namespace === null) return
-  for (const pid of allPids()) if (namespaceOf(pid, 'mnt') === mount_namespace) sendSignal(pid, 'SIGKILL')
+function killJoined(hull: ProcessId): void {
+  const begin = `nsenter\0--target\0${hull.pid}\0`
+  for (const pid of allPids()) if (commandLine(pid).startsWith(begin)) sendSignal(pid, 'SIGKILL')
 }
 
 const stuck = (record: SandboxRecord): LazarusError =>

@@ -20,8 +20,15 @@ export interface ExecPlace {
   readonly spec: SandboxSpec
   readonly hull: ProcessId
   readonly cgroup: string | null
-  /** Told the pid of the process that leads the exec on the host, while it runs. */
+  readonly execs: RunningExecs
+}
+
+/** The execs of one sandbox that this pit runs. */
+export interface RunningExecs {
+  /** Processes outside the sandbox that lead them; each leads a process group. */
   readonly leaders: Set<number>
+  /** Whether the sandbox is being destroyed. */
+  ended: boolean
 }
 
 export const EXEC_STEPS = ['enter'] as const
@@ -64,7 +71,7 @@ export async function execInSandbox(
     new Output(started.stderr, (data) => onOutput('stderr', data), kill),
   ]
   void feedPipe(started.stdin, exec.stdin)
-  place.leaders.add(child.pid!)
+  place.execs.leaders.add(child.pid!)
   abort.addEventListener('abort', kill, { once: true })
   if (abort.aborted) kill()
   try {
@@ -73,7 +80,7 @@ export async function execInSandbox(
     return outcomeOf(exit, gate, place, abort)
   } finally {
     abort.removeEventListener('abort', kill)
-    place.leaders.delete(child.pid!)
+    place.execs.leaders.delete(child.pid!)
     started.stdin?.destroy()
     gate.close()
   }
@@ -81,7 +88,8 @@ export async function execInSandbox(
 
 function outcomeOf(exit: Exit, gate: Gate, place: ExecPlace, abort: AbortSignal): ExecOutcome {
   const { pid, start_time } = place.hull
-  if (!isAlive(pid, start_time) || processFact(pid)?.exiting) return { exit_code: null, signal: null }
+  if (place.execs.ended || !isAlive(pid, start_time) || processFact(pid)?.exiting)
+    return { exit_code: null, signal: null }
   if (abort.aborted && exit.code === null) return { exit_code: 137, signal: 'SIGKILL' }
   const { ready, message } = gate.report
   if (!ready && !abort.aborted) {

@@ -22,7 +22,8 @@ export async function freezeBySignal(hull: ProcessId, frozen: boolean): Promise<
   const done = await run('nsenter', enter, { environment: { PATH: SYSTEM_PATH } })
   const alone = () => others(hull).length === 0
   if (done.exit_code !== 0 && isAlive(hull.pid, hull.start_time) && !alone()) throw failed(done.stderr)
-  if (frozen) await until(() => others(hull).every((state) => 'TtZX'.includes(state)))
+  // D: the parent of a vfork waits like this for a child that is stopped.
+  if (frozen) await until(() => others(hull).every((state) => 'TtDZX'.includes(state)))
 }
 
 /** States of all processes in the pid namespace but its init, read from the /proc that the hull mounted. */

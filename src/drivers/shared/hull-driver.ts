@@ -3,6 +3,7 @@ import type { IsolationLevel } from '../../contract/ids.ts'
 import type { Released } from '../../contract/mission.ts'
 import type { ExitFact, SandboxHandle } from '../../contract/seat.ts'
 import { asLazarusError, LazarusError } from '../../kernel/errors.ts'
+import { KeyedQueue } from '../../kernel/queues.ts'
 import { bootId, bootOf, isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
 import type {
   Adoption,
@@ -16,10 +17,9 @@ import type {
   SandboxSpec,
 } from '../../ports/cell-driver.ts'
 import { endSandbox } from './end.ts'
-import { execInSandbox } from './exec.ts'
+import { execInSandbox, type RunningExecs } from './exec.ts'
 import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
 import { freezeByCgroup, freezeBySignal } from './freeze.ts'
-import { KeyedQueue } from '../../kernel/queues.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { judged, measureAgent, newAttempt, startSandbox } from './start.ts'
@@ -32,7 +32,7 @@ export class HullDriver implements CellDriver {
   readonly #shop: Workshop
   readonly #watch: ExitWatch
   readonly #queue = new KeyedQueue()
-  readonly #leaders = new Map<string, Set<number>>()
+  readonly #execs = new Map<string, RunningExecs>()
 
   constructor(inner: Inner, deps: HullDriverDeps) {
     this.level = inner.level
@@ -82,10 +82,10 @@ export class HullDriver implements CellDriver {
     const record = this.#record(sandbox.handle)
     if (!record?.hull || !lives(record.hull)) return { exit_code: null, signal: null }
     const key = keyOf(record.name)
-    const leaders = this.#leaders.get(key) ?? new Set()
-    this.#leaders.set(key, leaders)
+    const execs = this.#execs.get(key) ?? { leaders: new Set(), ended: false }
+    this.#execs.set(key, execs)
     try {
-      const place = { spec: sandbox.spec, hull: record.hull, cgroup: record.cgroup, leaders }
+      const place = { spec: sandbox.spec, hull: record.hull, cgroup: record.cgroup, execs }
       return await execInSandbox(this.#shop, place, exec, onOutput, abort)
     } catch (error) {
       throw asLazarusError(error)
@@ -105,7 +105,7 @@ export class HullDriver implements CellDriver {
     if (record.cgroup !== null) await freezeByCgroup(record.cgroup, frozen)
     else await freezeBySignal(hull, frozen)
     // nsenter stops along with the command that it waits for, and nobody inside can wake it.
-    if (!frozen) for (const pid of this.#leaders.get(keyOf(record.name)) ?? []) sendSignal(-pid, 'SIGCONT')
+    if (!frozen) for (const pid of this.#execs.get(keyOf(record.name))?.leaders ?? []) sendSignal(-pid, 'SIGCONT')
   }
 
   async list(): Promise<readonly SandboxHandle[]> {
@@ -151,9 +151,9 @@ export class HullDriver implements CellDriver {
       this.#watch.remove(record)
       try {
         const { faults } = this.#shop.deps
-        const leaders = this.#leaders.get(key) ?? []
-        const released = await endSandbox(this.#shop, record, { leaders, ...(faults && { faults }) })
-        this.#leaders.delete(key)
+        const execs = this.#execs.get(key)
+        const released = await endSandbox(this.#shop, record, { ...(execs && { execs }), ...(faults && { faults }) })
+        this.#execs.delete(key)
         return released
       } catch (error) {
         throw asLazarusError(error)

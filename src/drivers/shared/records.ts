@@ -20,8 +20,6 @@ export interface SandboxRecord {
   readonly shim: ProcessId | null
   /** Init of the hull: its end is the end of every process inside. */
   readonly hull: ProcessId | null
-  /** Of the hull, as namespaceOf gives it. */
-  readonly mount_namespace: string | null
   readonly agent_pid: number | null
 }
 

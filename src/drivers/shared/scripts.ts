@@ -3,7 +3,7 @@ import { END_FD, HULL_FAILED, SET_LIMITS } from '../../linux/hull.ts'
 /**
  * The shell programs of levels 1 and 2. Fixed text: whatever comes from a user is an argument or a variable, never
  * part of a program. Descriptors: 3 the report to the pit, 4 the seccomp filter, 5 the reading end of the log, 6 the
- * mount table, 8 the exit record.
+ * mount table, 7 stderr of the agent while ours is something else, 8 the exit record.
  */
 
 /** Exit code of a seat whose pit went away before it let the agent start. */
@@ -51,7 +51,7 @@ echo >&${END_FD}
 ) &
 exec 5<&- 7>&2 2>/dev/null
 (
-  exec 2>&7 7>&-
+  exec 2>&3
   [ -z "$cgroup" ] || echo 0 >"$cgroup/cgroup.procs" || exit ${NEVER_STARTED}
   exec "$@"
 )

@@ -8,7 +8,7 @@ import { limitsOf } from '../../linux/cgroup.ts'
 import { inherited } from '../../linux/descriptors.ts'
 import { type HullLayout, hullArgv, layoutError, SYSTEM_PATH, tableFor } from '../../linux/hull.ts'
 import { parseMountinfo } from '../../linux/mountinfo.ts'
-import { namespaceOf, startTime, youngestDescendant } from '../../linux/process.ts'
+import { startTime, youngestDescendant } from '../../linux/process.ts'
 import { exitOf, launch } from '../../linux/run.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { Gate, type Report } from './gate.ts'
@@ -37,7 +37,7 @@ let attempts = 0
 export function newAttempt(shop: Workshop, { name, run_dir }: SandboxSpec): Attempt {
   attempts += 1
   const exit_name = `${keyOf(name)}.${process.pid}-${attempts}`
-  const unknown = { cgroup: null, shim: null, hull: null, mount_namespace: null, agent_pid: null }
+  const unknown = { cgroup: null, shim: null, hull: null, agent_pid: null }
   return { record: { level: shop.inner.level, name, run_dir, exit_name, ...unknown } }
 }
 
@@ -69,7 +69,7 @@ export async function startSandbox(
     learn({ shim: identify(child.pid!) })
     const report = await gate.settled(abort)
     const agent_pid = agentAtGate(spec, report)
-    learn({ agent_pid, hull: identify(report.hull_pid!), mount_namespace: namespaceOf(report.hull_pid!, 'mnt') })
+    learn({ agent_pid, hull: identify(report.hull_pid!) })
     step('record')
     shop.records.write(attempt.record)
     step('measure')

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { SandboxHandle } from '../../../src/contract/seat.ts'
 import { SPAWN_STEPS } from '../../../src/drivers/shared/start.ts'
@@ -80,20 +81,21 @@ describe.each(['level_1', 'level_2'] as const)('%s when the pit is killed', (lev
   )
 
   it('the agent gets no descriptor that the pit inherited', async () => {
-    const secret = openSync('/etc/hostname', 'r')
-    const command = ['/bin/sh', '-c', 'readlink /proc/$$/fd/* | grep -c hostname; ls /proc/$$/fd | tr "\\n" " "']
-    const spec = await harness.spec({ command })
-    const child = await pit(
-      spec,
-      'never',
-      Array.from({ length: 60 }, () => secret),
-    )
+    const handed = Array.from({ length: 60 }, () => openSync('/etc/hostname', 'r'))
+    const list = ['/bin/ls', '-l', '/proc/self/fd']
+    const plain = spawn(list[0]!, list.slice(1), { stdio: ['ignore', 'pipe', 'inherit', ...handed] })
+    expect(await text(plain.stdout!), 'positive control').toContain('/etc/hostname')
+    const spec = await harness.spec({ command: list })
+    const child = await pit(spec, 'never', handed)
     const handle = await firstLine(child)
-    await until('it printed', async () => (await readFile(spec.log_path, 'utf8').catch(() => '')).includes('0 1 2 '))
-    expect(await readFile(spec.log_path, 'utf8')).toMatch(/^0\n0 1 2 (10 )?$/)
+    await until('it printed', async () => (await readFile(spec.log_path, 'utf8').catch(() => '')).includes(' 3 -> '))
+    const printed = await readFile(spec.log_path, 'utf8')
+    expect(printed).not.toContain('hostname')
+    expect(printed.match(/ \d+ -> /g), '3 is the listing itself').toEqual([' 0 -> ', ' 1 -> ', ' 2 -> ', ' 3 -> '])
     const dead = killed(child)
     process.kill(child.pid!, 'SIGKILL')
     await dead
+    for (const fd of handed) closeSync(fd)
     await (await harness.restart()).destroy(handle)
   })
 })

@@ -23,7 +23,7 @@ const MOUNTS: readonly HullMount[] = [
 const HARNESS = `mkfifo /tmp/log
 : >/tmp/log &
 exec 5</tmp/log
-"$@" >/tmp/log 2>&1
+( exec 3>/dev/null >/tmp/log 2>&1; exec "$@" )
 exec 5<&-
 while ! grep -q ' ' /tmp/exit; do :; done
 cat /tmp/exit
