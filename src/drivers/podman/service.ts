@@ -28,6 +28,8 @@ interface ServiceRecord {
 }
 
 const START_TIMEOUT_MS = 60_000
+/** Without a call for so long it ends by itself: a pit that was killed for good leaves none for ever. */
+const IDLE_SECONDS = 1800
 
 /** Finds the API, or starts one that outlives this process, so that a pit that was killed finds it again. */
 export async function openService(options: ServiceOptions): Promise<PodmanService> {
@@ -57,12 +59,16 @@ function ours(socket: string, directory: string, record: ServiceRecord): PodmanS
 async function start(socket: string, options: ServiceOptions): Promise<PodmanService> {
   rmSync(socket, { force: true })
   const log = openSync(logPath(options.directory), 'w', 0o600)
-  const child = spawn('podman', ['--log-level', 'error', 'system', 'service', '--time', '0', `unix://${socket}`], {
-    detached: true,
-    env: options.environment,
-    cwd: '/',
-    stdio: ['ignore', log, log],
-  })
+  const child = spawn(
+    'podman',
+    ['--log-level', 'error', 'system', 'service', '--time', String(IDLE_SECONDS), `unix://${socket}`],
+    {
+      detached: true,
+      env: options.environment,
+      cwd: '/',
+      stdio: ['ignore', log, log],
+    },
+  )
   closeSync(log)
   const failed = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
