@@ -20,9 +20,10 @@ import { endSandbox } from './end.ts'
 import { execInSandbox, type RunningExecs } from './exec.ts'
 import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
 import { freezeByCgroup, freezeBySignal } from './freeze.ts'
+import { judged, measureAgent } from './inspect.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
-import { judged, measureAgent, newAttempt, startSandbox } from './start.ts'
+import { newAttempt, startSandbox } from './start.ts'
 import { type HullDriverDeps, type Inner, openWorkshop, type Workshop } from './workshop.ts'
 
 /** Levels 1 and 2: a shim that outlives the pit, a hull, and inside it the inner step that tells the levels apart. */
