@@ -39,7 +39,9 @@ const open = async (level: Level): Promise<string> =>
 const sh = (mission: string, script: string) =>
   answered('POST', `/v1/missions/${mission}/seats/ada/exec`, { command: ['sh', '-c', script] })
 
-const cells = async () => (await podman('ps', '--quiet', '--filter', `label=${pit.label}`)).split('\n').filter(Boolean)
+/** Containers of the mission beside the pit's own; the throw-away ones of a probe belong to none. */
+const cells = async (mission: string) =>
+  (await podman('ps', '--all', '--quiet', '--filter', `label=lazarus.mission=${mission}`)).split('\n').filter(Boolean)
 
 describe('the pit in a container of its image', () => {
   test('says of level_1, level_2 and level_3 what a pit outside of the container says', async () => {
@@ -86,7 +88,7 @@ describe('the pit in a container of its image', () => {
     const seat = await answered('POST', `/v1/missions/${mission}/seats`, { agent_id: 'ada', role: 'write' })
     expect(seat.isolation.effective).toMatchObject({ no_new_privs: true, capabilities: [], network: 'none' })
     expect(seat.isolation.effective.namespaces).toEqual(expect.arrayContaining(['user', 'mount', 'pid', 'ipc', 'uts']))
-    expect(await cells()).toHaveLength(level === 'level_3' ? 1 : 0)
+    expect(await cells(mission)).toHaveLength(level === 'level_3' ? 1 : 0)
 
     const self = await sh(mission, 'curl -sS --unix-socket /run/lazarus/cell.sock http://pit/v1/self')
     expect(JSON.parse(self.stdout)).toMatchObject({ agent_id: 'ada', mission_id: mission })
@@ -101,27 +103,29 @@ describe('the pit in a container of its image', () => {
     expect(proof).toMatchObject({ status: 'destroyed', homes: { changed: [] } })
     expect(proof.homes.checked).toBeGreaterThan(0)
     expect(proof.released.containers).toBe(level === 'level_3' ? 1 : 0)
-    expect([await cells(), existsSync(directory)]).toEqual([[], false])
+    expect([await cells(mission), existsSync(directory)]).toEqual([[], false])
   })
 
   test('may crash: a cell at level_3 lives on beside it and is adopted by the next one', async () => {
     const mission = await open('level_3')
     await answered('POST', `/v1/missions/${mission}/seats`, { agent_id: 'ada', role: 'write' })
     await sh(mission, 'echo before >/tmp/mark')
-    const before = await cells()
+    const before = await cells(mission)
     await pit.stop('crash')
-    expect(await cells()).toEqual(before)
+    expect(await cells(mission)).toEqual(before)
     await pit.start()
     expect(await sh(mission, 'cat /tmp/mark')).toMatchObject({ stdout: 'before\n' })
-    expect(await cells()).toEqual(before)
+    expect(await cells(mission)).toEqual(before)
   })
 
-  test('is told by conmon that an agent at level_3 has ended', async () => {
+  test('sees an agent at level_3 end, by the exit files of conmon', async () => {
     const mission = await open('level_3')
     const command = ['sh', '-c', 'exit 3']
     await answered('POST', `/v1/missions/${mission}/seats`, { agent_id: 'bob', role: 'write', command })
     const { data } = await pit.firstEvent(`mission_id=${mission}&types=seat_exited`)
-    expect(data.exit).toMatchObject({ cause: 'exit', code: 3, noticed_by: 'exit file of conmon' })
+    expect(data.exit).toMatchObject({ cause: 'exit', code: 3 })
+    expect(pit.log).toContain('the pit listens')
+    expect(pit.log).not.toContain('cannot be watched')
   })
 
   test('leaves nothing behind: no container, process, mount or directory of level_3', async () => {
@@ -164,6 +168,15 @@ describe('the image of the pit without its flags', () => {
     for (const { status, reason, remedy } of JSON.parse(stdout).levels) {
       expect([status, typeof reason, typeof remedy]).toEqual(['unavailable', 'string', 'string'])
     }
+  })
+
+  test('in a user namespace of its own it cannot measure level_3, and says so', async () => {
+    const operator = `${process.getuid!()}:${process.getgid!()}`
+    const { levels } = await pit.doctor('--userns=keep-id', '--user', operator)
+    expect(levels.find(({ level }) => level === 'level_3')).toMatchObject({
+      status: 'unavailable',
+      reason: expect.stringContaining('namespaces of process'),
+    })
   })
 })
 

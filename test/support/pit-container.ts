@@ -4,6 +4,7 @@ import { access, mkdir, mkdtemp, readFile, rm, watch } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
+import type { HostReport } from '../../src/contract/host.ts'
 import { ROOT } from './source-tree.ts'
 
 const execute = promisify(execFile)
@@ -57,6 +58,7 @@ export class PitContainer implements AsyncDisposable {
   readonly #image: string
   readonly #options: readonly string[]
   #child: ChildProcess | null = null
+  #log = ''
   #url = ''
   #token = ''
 
@@ -81,6 +83,11 @@ export class PitContainer implements AsyncDisposable {
     return `lazarus.state=${createHash('sha256').update(this.stateDir).digest('hex').slice(0, 12)}`
   }
 
+  /** What the pit wrote to its log since the first start. */
+  get log(): string {
+    return this.#log
+  }
+
   get environment(): NodeJS.ProcessEnv {
     return {
       PATH: process.env.PATH,
@@ -98,14 +105,22 @@ export class PitContainer implements AsyncDisposable {
     const args = ['--name', this.name, ...this.#options, '--', 'serve', '--json']
     const child = spawn(RUN, args, { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
-    const errors: string[] = []
-    child.stderr.on('data', (data) => errors.push(String(data)))
+    child.stderr.on('data', (data) => {
+      this.#log += data
+    })
     for await (const line of createInterface({ input: child.stdout })) {
       this.#url = JSON.parse(line).url
       this.#token = (await readFile(join(this.stateDir, 'operator.token'), 'utf8')).trim()
       return
     }
-    throw new Error(`the pit did not start in its container:\n${errors.join('')}`)
+    throw new Error(`the pit did not start in its container:\n${this.#log}`)
+  }
+
+  /** What `doctor` says in a container of its own, with these options of Podman beside the script's. */
+  async doctor(...options: string[]): Promise<HostReport> {
+    const environment = { ...this.environment, LAZARUS_STATE_DIR: join(this.directory, 'another-state') }
+    const { stdout } = await execute(RUN, [...options, '--', 'doctor', '--json'], { env: environment })
+    return JSON.parse(stdout)
   }
 
   /** Ends the container as `podman stop` or as a crash would. */
