@@ -5,7 +5,7 @@ import { LazarusError } from '../kernel/errors.ts'
 import type { OnOutput } from '../ports/cell-driver.ts'
 import type { ExecEnd } from './application.ts'
 import { type Context, driverFor } from './context.ts'
-import { sandboxSpec } from './executors.ts'
+import { insideSpec } from './executors.ts'
 
 /** Bytes of each stream that a whole answer keeps. */
 const WHOLE_LIMIT = 1024 * 1024
@@ -21,7 +21,7 @@ export async function execStream(
 ): Promise<ExecEnd> {
   const state = ctx.book.get(mission_id)
   const seat = runningSeat(state, agent_id)
-  const spec = await sandboxSpec(ctx, state, seat)
+  const spec = await insideSpec(ctx, state, seat)
   const timeout = AbortSignal.timeout((request.timeout ?? DEFAULT_TIMEOUT_S) * 1000)
   const began = ctx.clock.monotonic()
   const { exit_code, signal } = await driverFor(ctx, state.isolation_level).exec(

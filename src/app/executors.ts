@@ -16,6 +16,9 @@ export interface Work {
   readonly seat: SeatState
   readonly abort: AbortSignal
   sandbox: Sandbox | null
+  /** Mounts of the layer and the directory of the door, once they are open. */
+  layer: readonly SandboxMount[]
+  door: string | null
   released: Released
 }
 
@@ -26,6 +29,8 @@ export const workOn = (state: MissionState, seat: SeatState, abort: AbortSignal)
   seat,
   abort,
   sandbox: null,
+  layer: [],
+  door: null,
   released: NOTHING,
 })
 
@@ -45,15 +50,15 @@ export const layerOf = (state: MissionState, seat: SeatState): SeatLayer => ({
 type Executor = (ctx: Context, work: Work) => Promise<void>
 
 const EXECUTORS: Record<StepName, Executor> = {
-  open_layer: async (ctx, { state, seat }) => {
-    await ctx.workspace.openSeat(layerOf(state, seat))
+  open_layer: async (ctx, work) => {
+    work.layer = await ctx.workspace.openSeat(layerOf(work.state, work.seat))
   },
-  open_door: async (ctx, { state, seat }) => {
-    await ctx.door.open(sandboxName(state.mission_id, seat))
+  open_door: async (ctx, work) => {
+    work.door = await ctx.door.open(sandboxName(work.state.mission_id, work.seat))
   },
   start_sandbox: async (ctx, work) => {
     await requireOutsideHomes(ctx, work.state.policy)
-    const spec = await sandboxSpec(ctx, work.state, work.seat)
+    const spec = await sandboxSpec(ctx, work)
     work.sandbox = await driverFor(ctx, work.state.isolation_level).spawn(spec, work.abort)
   },
   end_sandbox: endSandbox,
@@ -95,26 +100,38 @@ export async function requireOutsideHomes(ctx: Context, { containerfile }: Polic
   if (containerfile !== null) await ctx.homes.refuseHome(dirname(containerfile))
 }
 
-/** The same data for the first start, for an exec and after a restart of the pit: every part is found again. */
-export async function sandboxSpec(ctx: Context, state: MissionState, seat: SeatState): Promise<SandboxSpec> {
+/** The same data for the first start and after a restart of the pit: every part is found again. */
+async function sandboxSpec(ctx: Context, work: Work): Promise<SandboxSpec> {
+  const { state, seat, layer, door } = work
   const name = sandboxName(state.mission_id, seat)
-  const policy = seatPolicy(state.policy, seat)
-  const doorDir = await ctx.door.open(name)
-  const layer = await ctx.workspace.openSeat(layerOf(state, seat))
-  const environment = seat.env_names.length > 0 ? await ctx.vault.get(name) : {}
+  const inside = await insideSpec(ctx, state, seat)
   const own: SandboxMount[] = [
-    { kind: 'bind', target: '/run/lazarus', source: doorDir, read_only: true },
-    { kind: 'tmpfs', target: '/tmp', bytes: policy.limits.tmp ?? 1024 ** 3 },
+    { kind: 'bind', target: '/run/lazarus', source: door!, read_only: true },
+    { kind: 'tmpfs', target: '/tmp', bytes: inside.policy.limits.tmp ?? 1024 ** 3 },
   ]
   return {
+    ...inside,
     name,
-    policy,
     command: seat.command,
-    environment: cellEnvironment(name, seat.role, state.isolation_level, policy, environment),
     mounts: [...layer, ...own],
-    cwd: seat.role === 'audit' ? '/home/agent' : '/workspace',
     log_path: ctx.cells.logPath(state.mission_id, seat.agent_id),
     run_dir: await ctx.runDirs.make(name),
     hidden_paths: [...(await ctx.homes.registered()), ...ctx.ownPaths],
+  }
+}
+
+/** What an exec shares with the agent. The files are those of the running sandbox, so none is looked at. */
+export async function insideSpec(
+  ctx: Context,
+  state: MissionState,
+  seat: SeatState,
+): Promise<Pick<SandboxSpec, 'policy' | 'environment' | 'cwd'>> {
+  const name = sandboxName(state.mission_id, seat)
+  const policy = seatPolicy(state.policy, seat)
+  const secrets = seat.env_names.length > 0 ? await ctx.vault.get(name) : {}
+  return {
+    policy,
+    environment: cellEnvironment(name, seat.role, state.isolation_level, policy, secrets),
+    cwd: seat.role === 'audit' ? '/home/agent' : '/workspace',
   }
 }

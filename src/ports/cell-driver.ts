@@ -59,6 +59,9 @@ export interface ExitNotice {
   readonly exit: ExitFact
 }
 
+/** What an exec shares with the agent beyond the sandbox itself: nothing is mounted for it. */
+export type Confinement = Pick<SandboxSpec, 'policy'>
+
 export type Adoption =
   | { readonly state: 'running'; readonly handle: SandboxHandle }
   | { readonly state: 'exited'; readonly exit: ExitFact }
@@ -84,7 +87,7 @@ export interface CellDriver {
   spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox>
   /** Runs a command with the same confinement, files, network and limits as the agent; abort kills it whole. */
   exec(
-    sandbox: { readonly handle: SandboxHandle; readonly spec: SandboxSpec },
+    sandbox: { readonly handle: SandboxHandle; readonly spec: Confinement },
     exec: ExecSpec,
     onOutput: OnOutput,
     abort: AbortSignal,

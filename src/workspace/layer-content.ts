@@ -5,7 +5,7 @@ import { SYSTEM_PATH } from '../linux/hull.ts'
 import { run } from '../linux/run.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
 import { baseConfig, quoted } from './base-checkout.ts'
-import { createFile } from './durable.ts'
+import { createFile, together } from './durable.ts'
 import { isDiskFull } from './git.ts'
 
 /** Before the first mount the layer holds the seat's branch and identity; nothing on the host opens it again. */
@@ -40,7 +40,7 @@ async function seedGit(dotGit: string, { seat, base }: SeatLayer): Promise<void>
   const branches = join(dotGit, 'refs/heads/mission')
   await mkdir(branches, { recursive: true })
   const user = `[user]\n\tname = ${quoted(seat.agent_id)}\n\temail = ${quoted(`${seat.agent_id}@${seat.mission_id}.lazarus.invalid`)}\n`
-  await Promise.all([
+  await together([
     createFile(join(dotGit, 'HEAD'), `ref: refs/heads/mission/${seat.agent_id}\n`),
     createFile(join(dotGit, 'config'), baseConfig(base) + user),
     ...(base.commit === null ? [] : [createFile(join(branches, seat.agent_id), `${base.commit}\n`)]),

@@ -13,6 +13,7 @@ import {
   randomName,
   removeOwnTree,
   syncDirectory,
+  together,
 } from './durable.ts'
 import { layBrief, layClone, layOverlay } from './layer-content.ts'
 
@@ -74,11 +75,12 @@ export class Layers {
     await makePrivateDirectory(dirname(final))
     try {
       await mkdir(building, { mode: 0o700 })
-      await mkdir(join(building, 'home'), { mode: 0o700 })
-      await layBrief(join(building, 'brief'), layer)
-      if (record.form === 'overlay') await layOverlay(building, layer)
-      if (record.form === 'clone') await layClone(building, layer, base_tree)
-      await createFile(join(building, 'layer.json'), JSON.stringify(record))
+      await together([
+        mkdir(join(building, 'home'), { mode: 0o700 }),
+        layBrief(join(building, 'brief'), layer),
+        layWorktree(building, layer, base_tree),
+        createFile(join(building, 'layer.json'), JSON.stringify(record)),
+      ])
       await syncDirectory(building)
       this.#faults('layer.appear')
       await rename(building, final)
@@ -118,6 +120,12 @@ export class Layers {
       if (name.startsWith('.new-')) await removeOwnTree(join(parent, name))
     }
   }
+}
+
+async function layWorktree(building: string, layer: SeatLayer, base_tree: string): Promise<void> {
+  const form = formOf(layer)
+  if (form === 'overlay') await layOverlay(building, layer)
+  if (form === 'clone') await layClone(building, layer, base_tree)
 }
 
 export function formOf(layer: Pick<SeatLayer, 'role' | 'mode'>): WorktreeForm {

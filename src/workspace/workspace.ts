@@ -199,7 +199,7 @@ class LayeredWorkspace implements Workspace {
   /** Every component below our roots is a real directory, at the moment of use. */
   async #requireOwn(path: string): Promise<void> {
     const { missionsPath, stateDir } = this.#deps
-    await requireDirectories(path.startsWith(`${missionsPath}/`) ? missionsPath : stateDir, path)
+    requireDirectories(path.startsWith(`${missionsPath}/`) ? missionsPath : stateDir, path)
   }
 
   async #empty(directory: string): Promise<void> {

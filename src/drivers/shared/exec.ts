@@ -8,7 +8,7 @@ import type { Pipe } from '../../linux/pipes.ts'
 import { isAlive, processFact } from '../../linux/process.ts'
 import { type Chunks, type Exit, exitOf, launch } from '../../linux/run.ts'
 import { signalName, signalNumber } from '../../linux/signals.ts'
-import type { ExecOutcome, ExecSpec, OnOutput, SandboxSpec } from '../../ports/cell-driver.ts'
+import type { Confinement, ExecOutcome, ExecSpec, OnOutput } from '../../ports/cell-driver.ts'
 import { Gate } from './gate.ts'
 import { killExecTree } from './kill-tree.ts'
 import { Output } from './output.ts'
@@ -17,7 +17,7 @@ import { enterArgv, inCgroupArgv, packEnvironment, seatArgv } from './scripts.ts
 import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 export interface ExecPlace {
-  readonly spec: SandboxSpec
+  readonly spec: Confinement
   readonly hull: ProcessId
   readonly cgroup: string | null
   readonly execs: RunningExecs

@@ -8,6 +8,7 @@ import { bootId, bootOf, isAlive, namespaceOf, sendSignal } from '../../linux/pr
 import type {
   Adoption,
   CellDriver,
+  Confinement,
   DriverCapabilities,
   ExecOutcome,
   ExecSpec,
@@ -75,7 +76,7 @@ export class HullDriver implements CellDriver {
   }
 
   async exec(
-    sandbox: { readonly handle: SandboxHandle; readonly spec: SandboxSpec },
+    sandbox: { readonly handle: SandboxHandle; readonly spec: Confinement },
     exec: ExecSpec,
     onOutput: OnOutput,
     abort: AbortSignal,
