@@ -19,6 +19,14 @@ export class BenchPit implements AsyncDisposable {
     return new BenchPit(await PitProcess.start(), connections)
   }
 
+  /** As every start but the first of a version is: what Node compiled is kept. */
+  static async startAgain(): Promise<BenchPit> {
+    const process = await PitProcess.start()
+    await process.stop()
+    await process.start()
+    return new BenchPit(process, 1)
+  }
+
   /** Everything that the pit writes lies below it. */
   get directory(): string {
     return this.#process.stateDir
