@@ -4,7 +4,15 @@ import type { Seal, SealRequest, Verification } from '../contract/home.ts'
 import type { HostReport } from '../contract/host.ts'
 import type { Role, SandboxName } from '../contract/ids.ts'
 import type { DestroyReport, Mission, MissionRequest, WithdrawReport } from '../contract/mission.ts'
-import type { Collection, ExecRequest, ExecResult, Seat, SeatRequest, SpawnedSeat } from '../contract/seat.ts'
+import type {
+  Collection,
+  ExecRequest,
+  ExecResult,
+  LayerUsage,
+  Seat,
+  SeatRequest,
+  SpawnedSeat,
+} from '../contract/seat.ts'
 import type { ReadOptions } from '../ports/event-log.ts'
 
 /** Who calls. Identity is the socket or a hashed token; nothing that a caller says changes it. */
@@ -34,6 +42,7 @@ export interface Application {
   addSeat(mission_id: string, request: SeatRequest, abort: AbortSignal): Promise<SpawnedSeat>
   listSeats(mission_id: string): readonly Seat[]
   readSeat(mission_id: string, agent_id: string): Seat
+  seatUsage(mission_id: string, agent_id: string): Promise<LayerUsage>
   withdrawSeat(mission_id: string, agent_id: string, force: boolean): Promise<WithdrawReport>
   execStream(
     mission_id: string,

@@ -15,7 +15,7 @@ import { completeMission, pauseMission, resumeMission } from './mission-status.t
 import { readLogs } from './read-logs.ts'
 import { recover } from './recover.ts'
 import { withdrawSeat } from './release-seat.ts'
-import { collect, diff, killSeat } from './seat-work.ts'
+import { collect, diff, killSeat, seatUsage } from './seat-work.ts'
 import { addSeat } from './spawn-seat.ts'
 import { startUpkeep } from './upkeep.ts'
 import { watchExits } from './watch-exits.ts'
@@ -73,6 +73,7 @@ function application(ctx: Context, identities: Identities): Application {
     addSeat: (id, request, abort) => addSeat(ctx, id, request, abort),
     listSeats: (id) => missionView(book.get(id)).seats,
     readSeat: (id, agent) => seatView(book.get(id), seatOf(book.get(id), agent)),
+    seatUsage: (id, agent) => seatUsage(ctx, id, agent),
     withdrawSeat: (id, agent, force) => withdrawSeat(ctx, id, agent, force),
     execStream: (id, agent, request, onOutput, abort) => execStream(ctx, id, agent, request, onOutput, abort),
     execWhole: (id, agent, request, abort) => execWhole(ctx, id, agent, request, abort),

@@ -1,6 +1,7 @@
-import type { Collection, Seat } from '../contract/seat.ts'
+import type { Collection, LayerUsage, Seat } from '../contract/seat.ts'
 import * as decide from '../domain/decide.ts'
 import { holdsLayer, type MissionState, type SeatState } from '../domain/mission.ts'
+import { seatPolicy } from '../domain/policy.ts'
 import { seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { type Context, driverFor, seatKey } from './context.ts'
@@ -33,6 +34,13 @@ export async function collect(
 export async function diff(ctx: Context, mission_id: string, agent_id: string, abort: AbortSignal) {
   const { state, seat } = seatWithWork(ctx, mission_id, agent_id)
   return ctx.workspace.diff(layerOf(state, seat), DIFF_LIMIT, abort)
+}
+
+export async function seatUsage(ctx: Context, mission_id: string, agent_id: string): Promise<LayerUsage> {
+  const state = ctx.book.get(mission_id)
+  const seat = decide.seatOf(state, agent_id)
+  const usage = await ctx.workspace.usage({ mission_id, agent_id })
+  return { ...usage, limit: seatPolicy(state.policy, seat).limits.disk ?? null }
 }
 
 export async function killSeat(

@@ -5,7 +5,7 @@ import { seal, sealRequest, verification, verifyRequest } from './home.ts'
 import { hostReport } from './host.ts'
 import { agentId, missionId, type Role } from './ids.ts'
 import { destroyReport, mission, missionRequest, withdrawReport } from './mission.ts'
-import { collection, execRequest, execResult, killRequest, seat, seatRequest, spawnedSeat } from './seat.ts'
+import { collection, execRequest, execResult, killRequest, layerUsage, seat, seatRequest, spawnedSeat } from './seat.ts'
 
 /** Who may call a route: roles by where the caller sits. The operator may call every route. */
 export interface Access {
@@ -287,6 +287,15 @@ export const ROUTES = {
     access: { own_seat: EVERY_ROLE, other_seat: EVERY_ROLE },
     params: seatParams,
     answer: bytes('text/x-diff', 'Unified diff, bounded; X-Truncated: true when it was cut'),
+  },
+  seat_usage: {
+    method: 'GET',
+    path: '/v1/missions/:mission_id/seats/:agent_id/usage',
+    tag: 'seats',
+    summary: 'What the layer and the in-cell home occupy',
+    access: { own_seat: EVERY_ROLE, other_seat: ['lead'] },
+    params: seatParams,
+    answer: json(layerUsage),
   },
   seat_kill: {
     method: 'POST',

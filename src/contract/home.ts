@@ -37,11 +37,9 @@ export const verifyRequest = z.strictObject({ seal_id: sealId })
 
 export const homeChange = z.strictObject({
   path: z.string().meta({ description: 'Bytes that are not UTF-8 appear as %XX' }),
-  what: z
-    .string()
-    .meta({
-      description: 'added, removed, or the fields that differ: type, mode, owner, size, mtime, ctime, inode, content',
-    }),
+  what: z.string().meta({
+    description: 'added, removed, or the fields that differ: type, mode, owner, size, mtime, ctime, inode, content',
+  }),
 })
 
 export const verification = z.strictObject({

@@ -125,12 +125,9 @@ export const execRequest = z.strictObject({
 export type ExecRequest = z.infer<typeof execRequest>
 
 export const execResult = z.strictObject({
-  exit_code: z
-    .int()
-    .nullable()
-    .meta({
-      description: '128 + n after signal n; 127 when the command does not exist; null when the sandbox went away',
-    }),
+  exit_code: z.int().nullable().meta({
+    description: '128 + n after signal n; 127 when the command does not exist; null when the sandbox went away',
+  }),
   signal: z.string().nullable().meta({ description: 'Name of the signal, for exit codes 129 to 192' }),
   stdout: z.string(),
   stderr: z.string(),
@@ -150,6 +147,14 @@ export const execFrame = z.union([
   }),
 ])
 export type ExecFrame = z.infer<typeof execFrame>
+
+/** What a seat occupies on the host, measured through the airlock. */
+export const layerUsage = z.strictObject({
+  bytes: z.int().meta({ description: 'Allocated bytes of the layer and the in-cell home' }),
+  entries: z.int(),
+  limit: z.int().nullable().meta({ description: 'limits.disk of the seat, in bytes' }),
+})
+export type LayerUsage = z.infer<typeof layerUsage>
 
 export const killRequest = z.strictObject({
   signal: z

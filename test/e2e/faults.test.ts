@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -28,11 +29,12 @@ async function makePit() {
   const dir = await mkdtemp('/var/tmp/faults-')
   const seen: string[] = []
   let failing: string | null = null
+  let full = false
   const faults = (point: string) => {
     seen.push(point)
     if (point !== failing) return
     failing = null
-    throw new Error(`injected before ${point}`)
+    throw Object.assign(new Error(`injected before ${point}`), full ? { code: 'ENOSPC' } : {})
   }
   const settings = readSettings({
     ...process.env,
@@ -45,24 +47,15 @@ async function makePit() {
   return {
     app: running.pit,
     seen,
-    failOnce: (point: string) => {
+    failOnce: (point: string, diskFull = false) => {
       failing = point
+      full = diskFull
     },
-    remains: () =>
-      execFileSync(
-        'find',
-        [
-          join(dir, 'missions'),
-          join(dir, 'state', 'sandboxes'),
-          join(dir, 'state', 'doors'),
-          join(dir, 'state', 'vault'),
-          '-mindepth',
-          '1',
-          '-type',
-          'f,d,s',
-        ],
-        { encoding: 'utf8' },
-      ),
+    remains: () => {
+      const places = ['missions', 'state/sandboxes', 'state/doors', 'state/vault'].map((place) => join(dir, place))
+      const args = [...places.filter((place) => existsSync(place)), '-mindepth', '1', '-type', 'f,d,s']
+      return execFileSync('find', args, { encoding: 'utf8' })
+    },
     async [Symbol.asyncDispose]() {
       await running[Symbol.asyncDispose]()
       await rm(dir, { recursive: true, force: true })
@@ -148,4 +141,26 @@ describe.each(['level_1', 'level_2', 'level_3'] as const)('every step of a life 
       'points whose failure nobody was told',
     ).toEqual([])
   }, 300_000)
+})
+
+test('a disk that fills up in the middle of a spawn is told as such, and leaves nothing', async () => {
+  await using pit = await makePit()
+  const request = missionRequest.parse({ mission_name: 'full', isolation_level: 'level_2' })
+  const { mission_id } = await pit.app.createMission(request, OPERATOR, NEVER)
+  // The views tell of the attempt, and artifacts outlive their seats.
+  const left = () => pit.remains().replaceAll(/.*\/(agents|logs|artifacts)\/.*\n/g, '')
+  const before = left()
+  for (const point of ['open_layer', 'layer.build', 'layer.appear', 'start_sandbox', 'hull', 'record', 'open']) {
+    pit.failOnce(point, true)
+    const spawn = pit.app.addSeat(mission_id, seatRequest.parse({ agent_id: 'builder' }), NEVER)
+    await expect(spawn, point).rejects.toMatchObject({ code: 'storage_full' })
+    expect(pit.app.readSeat(mission_id, 'builder'), point).toMatchObject({
+      status: 'failed',
+      error: { code: 'storage_full' },
+    })
+    expect(left(), point).toBe(before)
+  }
+  await pit.app.addSeat(mission_id, seatRequest.parse({ agent_id: 'builder' }), NEVER)
+  await pit.app.destroyMission(mission_id, false)
+  expect(pit.remains()).toBe('')
 })

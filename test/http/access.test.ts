@@ -40,6 +40,7 @@ const ALLOWED: Record<RouteId, { everybody?: true; own?: string; other?: string;
   seat_logs: { own: 'lwra', other: 'la' },
   seat_collect: { own: 'lw' },
   seat_diff: { own: 'lwra', other: 'lwra' },
+  seat_usage: { own: 'lwra', other: 'l' },
   seat_kill: { other: 'l' },
   homes_seal: {},
   homes_verify: {},

@@ -110,6 +110,7 @@ export function applicationOf(seats: readonly Seat[], over: Partial<Application>
       missionOf({ mission_name: request.mission_name, isolation_level: request.isolation_level }),
     listMissions: () => [mission],
     inspectMission,
+    seatUsage: notHere,
     pauseMission: async (id) => inspectMission(id),
     resumeMission: async (id) => inspectMission(id),
     completeMission: async (id) => inspectMission(id),

@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander'
-import type { Seat, SpawnedSeat } from '../../contract/seat.ts'
-import { missionPath } from '../find-mission.ts'
+import type { LayerUsage, Seat, SpawnedSeat } from '../../contract/seat.ts'
+import { missionPath, seatPath } from '../find-mission.ts'
 import { without } from '../mission-options.ts'
 import { limit, pair } from '../parse.ts'
-import { duration } from '../render/human.ts'
+import { count, duration, size } from '../render/human.ts'
 import { facts } from '../render/table.ts'
 import type { Session } from '../session.ts'
 import { addVerb, type Run } from '../verb.ts'
@@ -31,6 +31,11 @@ const LIST = {
   usage: 'ls <mission>',
   summary: 'list the seats of a mission',
   examples: ['seat ls mend', 'seat ls mend --json'],
+}
+const USAGE = {
+  usage: 'usage <mission> <agent>',
+  summary: 'what the layer and the in-cell home of a seat occupy on the host',
+  examples: ['seat usage mend builder', 'seat usage mend builder --json'],
 }
 const REMOVE = {
   usage: 'rm <mission> <agent>',
@@ -69,6 +74,13 @@ export function addSeatVerbs(program: Command, run: Run): void {
     },
     (verb) => verb.option('--names', 'print agent ids alone'),
   )
+  addVerb(seat, run, USAGE, async (session, [mission = '', agent = '']) => {
+    const answer = await session.get<LayerUsage>(`${await seatPath(session, mission, agent)}/usage`)
+    await session.print(answer, ({ bytes, entries, limit: most }) => {
+      const of = most === null ? '' : ` of ${size(most)}`
+      return `${size(bytes)}${of} in ${count(entries, 'entry', 'entries')}\n`
+    })
+  })
   addWithdrawVerb(seat, run, REMOVE)
 }
 

@@ -3,7 +3,15 @@ import { BytesReply, type SomeHandlers } from '../handler.ts'
 import { page } from './page.ts'
 
 export const seatHandlers: SomeHandlers<
-  'self' | 'seat_add' | 'seat_list' | 'seat_read' | 'seat_withdraw' | 'seat_collect' | 'seat_diff' | 'seat_kill'
+  | 'self'
+  | 'seat_add'
+  | 'seat_list'
+  | 'seat_read'
+  | 'seat_withdraw'
+  | 'seat_collect'
+  | 'seat_diff'
+  | 'seat_kill'
+  | 'seat_usage'
 > = {
   self: async ({ app, principal }) => {
     if (principal.kind === 'seat') return app.readSeat(principal.name.mission_id, principal.name.agent_id)
@@ -23,5 +31,6 @@ export const seatHandlers: SomeHandlers<
     const { text, truncated } = await app.diff(params.mission_id, params.agent_id, abort)
     return new BytesReply('text/x-diff; charset=utf-8', text, truncated ? { 'x-truncated': 'true' } : {})
   },
+  seat_usage: ({ app, params }) => app.seatUsage(params.mission_id, params.agent_id),
   seat_kill: ({ app, params, body }) => app.killSeat(params.mission_id, params.agent_id, body.signal),
 }
