@@ -20,7 +20,7 @@ export const spawnPlan = (): readonly SeatStep[] => steps('open_layer', 'open_do
 
 /** What a failed spawn must take back. A fresh layer holds nothing of the agent's, one from before is kept. */
 export const undoSpawnPlan = (seat: SeatState): readonly SeatStep[] =>
-  seat.generation === 1
+  seat.spawned_at === null
     ? steps('end_sandbox', 'close_door', 'remove_layer', 'forget_secrets')
     : steps('end_sandbox', 'close_door')
 
