@@ -19,7 +19,8 @@ export interface HullSpec {
   readonly symlinks: Readonly<Record<string, string>>
   /** Empty directories of the root skeleton. */
   readonly directories?: readonly string[]
-  readonly network: 'own' | 'host'
+  /** 'own' has a loopback interface that is up; in 'none' nothing is. */
+  readonly network: 'own' | 'none' | 'host'
   readonly rlimits: Readonly<Partial<Record<Rlimit, number>>>
   /** What runs inside, as uid 0 of the hull's user namespace. */
   readonly command: readonly string[]
@@ -103,11 +104,10 @@ export function hullArgv(
   ports: HullPorts = { table: 'table', report_fd: 2, tell_end: false },
 ): string[] {
   const namespaces = ['--user', '--map-root-user', '--mount', '--pid', '--ipc', '--uts', '--cgroup', '--fork']
-  const own = spec.network === 'own'
   return [
     'unshare',
     ...namespaces,
-    ...(own ? ['--net'] : []),
+    ...(spec.network === 'host' ? [] : ['--net']),
     '--kill-child',
     '--propagation',
     'private',
@@ -118,7 +118,7 @@ export function hullArgv(
     String(ports.report_fd),
     ports.tell_end ? String(END_FD) : '-',
     ports.table,
-    own ? 'lo' : 'no',
+    spec.network === 'own' ? 'lo' : 'no',
     rlimitWords(spec.rlimits),
     ...spec.command,
   ]

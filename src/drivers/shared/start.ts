@@ -5,6 +5,7 @@ import { LazarusError } from '../../kernel/errors.ts'
 import { type HullLayout, hullArgv, layoutError, SYSTEM_PATH, tableFor } from '../../linux/hull.ts'
 import { startTime, youngestDescendant } from '../../linux/process.ts'
 import { exitOf, launch } from '../../linux/run.ts'
+import { sharedSkeleton } from '../../linux/skeleton.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { Gate, type Report } from './gate.ts'
 import { viewHost } from './host-view.ts'
@@ -12,7 +13,7 @@ import { inspect } from './inspect.ts'
 import { layout } from './layout.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { packEnvironment, seatArgv, shimArgv } from './scripts.ts'
-import { sharedSkeleton } from './skeleton.ts'
+
 import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 /** What an agentless seat runs: it stays open for exec. */

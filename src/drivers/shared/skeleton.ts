@@ -1,1 +1,0 @@
-export { sharedSkeleton } from '../../linux/skeleton.ts'
