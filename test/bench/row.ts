@@ -33,17 +33,18 @@ export interface RowReport {
   readonly notes: readonly string[]
 }
 
-/** A target and what was reached. `value` is NaN when one side could not be measured. */
+/** What was asked for and what was reached. `value` is NaN when one side could not be measured. */
 export interface Verdict {
   readonly what: string
   readonly value: number
   readonly unit: string
   readonly bound: 'at least' | 'at most'
-  readonly target: number
+  /** null: nothing was asked for, the value informs. */
+  readonly target: number | null
 }
 
 export function met({ value, bound, target }: Verdict): boolean | null {
-  if (Number.isNaN(value)) return null
+  if (Number.isNaN(value) || target === null) return null
   return bound === 'at least' ? value >= target : value <= target
 }
 
@@ -54,7 +55,7 @@ export function find(series: readonly Series[], name: string): Series {
 }
 
 /** How many times the peer's p50 ours is: of times, where the smaller one is the better. */
-export function timesFaster(series: readonly Series[], ours: string, peer: string, target: number): Verdict {
+export function timesFaster(series: readonly Series[], ours: string, peer: string, target: number | null): Verdict {
   const value = quantile(find(series, peer).samples, 0.5) / quantile(find(series, ours).samples, 0.5)
   return { what: `${ours} against ${peer}`, value, unit: '×', bound: 'at least', target }
 }

@@ -39,6 +39,7 @@ function seriesLine({ name, samples }: Series): string[] {
 
 function verdictLine(verdict: Verdict): string[] {
   const { what, value, unit, bound, target } = verdict
+  if (target === null) return [what, '–', `${number(value)} ${unit}`, 'for information']
   const answer = { true: 'met', false: 'NOT MET', null: 'not measured' }[`${met(verdict)}`]
   return [what, `${bound === 'at least' ? '≥' : '≤'} ${number(target)} ${unit}`, `${number(value)} ${unit}`, answer]
 }

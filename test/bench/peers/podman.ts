@@ -21,8 +21,13 @@ const runArgs = ({ image, label }: Peers, mount: readonly string[]): string[] =>
 /** `podman run` alone: no worktree, nothing of the repository inside. */
 export const podmanRun = (peers: Peers): Contender => ({
   name: 'podman run',
-  sample: async () => (await timed('podman', runArgs(peers, []))).first_byte_ms,
+  sample: async () => {
+    const { first_byte_ms, exit_ms } = await timed('podman', runArgs(peers, []))
+    return { 'podman run': exit_ms, 'podman run, first byte': first_byte_ms }
+  },
 })
+
+export const WORKTREE = 'git worktree add + podman run'
 
 /**
  * What one does by hand for an agent: a worktree of its own, and a container that sees it. The worktrees stay until the
@@ -31,7 +36,7 @@ export const podmanRun = (peers: Peers): Contender => ({
 export function worktreeAndPodman(peers: Peers, repository: string, dir: string): Contender {
   let count = 0
   return {
-    name: 'git worktree add + podman run',
+    name: WORKTREE,
     sample: async () => {
       const worktree = join(dir, `worktree-${++count}`)
       const added = await timed('git', [
@@ -45,7 +50,10 @@ export function worktreeAndPodman(peers: Peers, repository: string, dir: string)
         worktree,
       ])
       const started = await timed('podman', runArgs(peers, ['--volume', `${worktree}:/workspace`]))
-      return added.exit_ms + started.first_byte_ms
+      return {
+        [WORKTREE]: added.exit_ms + started.exit_ms,
+        [`${WORKTREE}, first byte`]: added.exit_ms + started.first_byte_ms,
+      }
     },
   }
 }
