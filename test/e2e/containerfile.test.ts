@@ -140,7 +140,7 @@ describe('the pit in a container of its image', () => {
     const mounts = await podman('unshare', 'cat', '/proc/self/mountinfo')
     expect(mounts.split('\n').filter((line) => line.includes(pit.directory))).toEqual([])
     expect(processesNaming(pit.stateDir)).toEqual([])
-    for (const place of ['missions', 'sandboxes', 'doors', 'airlock']) {
+    for (const place of ['missions', 'sandboxes', 'doors']) {
       expect([place, ...readdirSync(`${pit.stateDir}/${place}`)]).toEqual([place])
     }
     await pit.start()
