@@ -17,7 +17,8 @@ afterAll(() => pit?.[Symbol.asyncDispose]())
 const TAKE = 'perl -e \'my $x = ""; $x .= "x" x 1048576 for 1 .. 256; print "took it\\n"\''
 /** An agent that does so once it was measured and somebody says so. */
 const GREEDY = ['sh', '-c', `until [ -e go ]; do sleep 0.2; done; ${TAKE}; sleep infinity`]
-const BUSY = 'while :; do :; done'
+/** Wants two processors. */
+const BUSY = 'while :; do :; done & while :; do :; done'
 
 const marker = (what: string, level: string): string => `lazarus-vm-${what}-${level}-${process.pid}`
 
@@ -95,6 +96,7 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
     expect(cores).toBeGreaterThan(0.3)
     expect(cores).toBeLessThan(0.65)
     expect(await counted(path, 'cpu.stat', 'nr_throttled')).toBeGreaterThan(0)
+    await mission.withdraw('half')
   })
 
   test('cpu: the same seat takes a whole core below a larger limit', async () => {
@@ -102,6 +104,7 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
     await mission.seat('whole', { cpu: 2 }, ['sh', '-c', BUSY, word])
     const pid = await agentWith(word)
     expect(await coresUsed((await limitedBy(pid, 'cpu.max')).path)).toBeGreaterThan(0.65)
+    await mission.withdraw('whole')
   })
 })
 

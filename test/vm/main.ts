@@ -86,7 +86,8 @@ async function main(counts: Count[], abort: AbortSignal): Promise<void> {
 
   if (options.shell) {
     process.stdout.write(`${machine.login}\n`)
-    await new Promise((_, fail) => abort.addEventListener('abort', () => fail(abort.reason), { once: true }))
+    await new Promise((done) => abort.addEventListener('abort', done, { once: true }))
+    return
   }
   const chosen = phases.filter((phase) => !options.only || options.only.includes(phase.name))
   for (const phase of chosen) counts.push(await runPhase(machine, phase, out, abort))

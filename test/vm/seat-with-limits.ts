@@ -36,6 +36,12 @@ export class Mission implements AsyncDisposable {
     return body
   }
 
+  /** Ends what the last test left running: a busy seat would take its share from the next one. */
+  async withdraw(agent_id: string): Promise<void> {
+    const { status } = await this.#pit.call('DELETE', `/v1/missions/${this.id}/seats/${agent_id}?force=true`)
+    expect(status).toBe(200)
+  }
+
   async exec(agent_id: string, script: string, timeout = 600): Promise<Answer['body']> {
     const path = `/v1/missions/${this.id}/seats/${agent_id}/exec`
     const { status, body } = await this.#pit.call('POST', path, { command: ['sh', '-c', script], timeout })
