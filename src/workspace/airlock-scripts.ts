@@ -52,24 +52,27 @@ cd /workspace
 `
 
 /**
- * $1 branch. Answers "<tip or nothing>\\n", then at most 1,001 NUL-ended entries of git status. The tip is the seat's
- * branch, or HEAD where the branch is its ancestor: an agent that went on elsewhere loses nothing.
+ * $1 branch. The tip is the seat's branch, or HEAD where the branch is its ancestor: an agent that went on elsewhere
+ * loses nothing. At most 1,001 entries of git status, each ended by NUL.
  */
-export const FACTS = `${WORKTREE}
+const FACTS = `${WORKTREE}
 git rev-parse --git-dir >/dev/null
 tip=$(git rev-parse -q --verify "refs/heads/$1^{commit}") || tip=
 head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=
 if [ -z "$tip" ]; then tip=$head
 elif [ -n "$head" ] && git merge-base --is-ancestor "$tip" "$head"; then tip=$head; fi
 git status --porcelain=v1 -z --untracked-files=normal --no-renames >/scratch/status
-echo "$tip"
-head -z -n 1001 /scratch/status
+head -z -n 1001 /scratch/status >/scratch/entries
+shift
 `
 
-/** stdin: "^<id>" of everything that is kept elsewhere. Answers the number of commits that any ref or HEAD adds. */
-export const COUNT_UNKNOWN = `${WORKTREE}
-head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=
-exec git rev-list --count --ignore-missing --all $head --stdin
+/**
+ * stdin: "^<id>" of everything that is kept elsewhere. Answers the number of commits that any ref or HEAD adds, a
+ * newline, and the entries.
+ */
+export const COUNT_WORK = `${FACTS}
+git rev-list --count --ignore-missing --all $head --stdin
+cat /scratch/entries
 `
 
 const PACK_TIP = `
@@ -80,10 +83,14 @@ const PACK_TIP = `
 exec git pack-objects --revs --thin --stdout --delta-base-offset -q </scratch/revs
 `
 
-/** $1 tip, then ids that the receiver has. Answers a pack. */
-export const PACK_COMMITS = `${WORKTREE}
-tip=$1
-shift
+/**
+ * After the branch: ids that the receiver has. Answers "<bytes of the entries> <tip or nothing>", a newline, the
+ * entries, and, for a tip that the receiver lacks, a pack.
+ */
+export const PACK_WORK = `${FACTS}
+echo "$(wc -c </scratch/entries) $tip"
+cat /scratch/entries
+for id in '' "$@"; do if [ "$id" = "$tip" ]; then exit 0; fi; done
 ${PACK_TIP}`
 
 /** $1 base commit or empty. Answers the id of a commit that holds the worktree as it is, a newline, and a pack. */
@@ -103,13 +110,27 @@ set -eu
 cd /seat
 `
 
-/** $1 most entries, then names below /seat. Answers a tar; exit code 7: too many entries. */
+/**
+ * $1 most entries, $2 the parts below /seat to archive (words of ours), then paths that we wrote there ourselves.
+ * Answers a tar. Exit code 7: too many entries; 8: there is nothing but what is ours, by any name of any bytes.
+ */
 export const TAR_SEAT = `${SEAT}
-most=$1
-shift
-entries=$(find "$@" -printf . | head -c "$((most + 1))" | wc -c)
+most=$1 parts=$2
+shift 2
+printf '%s\\n' "$@" >/scratch/ours
+if find $parts -mindepth 1 -print0 |
+  LC_ALL=C grep --null-data --text --invert-match --line-regexp --fixed-strings --quiet --file=/scratch/ours; then :
+elif [ $? = 1 ]; then exit 8; fi
+entries=$(find $parts -printf . | head -c "$((most + 1))" | wc -c)
 if [ "$entries" -gt "$most" ]; then exit 7; fi
-tar --create --file=- --format=posix --sparse --xattrs --xattrs-include='user.*' --numeric-owner --one-file-system -- "$@" || [ $? = 1 ]
+tar --create --file=- --format=posix --sparse --xattrs --xattrs-include='user.*' --numeric-owner --one-file-system -- $parts || [ $? = 1 ]
+`
+
+/** Paths below /seat. Answers those that are files of nothing, or of zeros: what a power loss leaves of a file. */
+export const FIND_TORN = `${SEAT}
+for path in "$@"; do
+  if [ -f "$path" ] && [ -z "$(tr -d '\\0\\n' <"$path" | head -c 1)" ]; then echo "$path"; fi
+done
 `
 
 /** Names below /seat. Answers "<bytes> <entries>". Files that vanish meanwhile count for nothing. */
@@ -117,13 +138,6 @@ export const MEASURE_SEAT = `${SEAT}
 bytes=$(du --summarize --total --block-size=1 -- "$@" | tail -n 1 | cut -f 1)
 entries=$(du --summarize --total --inodes -- "$@" | tail -n 1 | cut -f 1)
 echo "$bytes $entries"
-`
-
-/** Paths below /seat that we wrote ourselves. Answers "ours" when there is nothing else, by any name of any bytes. */
-export const FIND_FOREIGN = `${SEAT}
-printf '%s\\n' "$@" >/scratch/ours
-find upper tree home -mindepth 1 -print0 2>/dev/null |
-  LC_ALL=C grep --null-data --text --invert-match --line-regexp --fixed-strings --quiet --file=/scratch/ours || { [ $? = 1 ] && echo ours; }
 `
 
 /** Deletes everything below /seat, of any mode and depth. */

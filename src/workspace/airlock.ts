@@ -1,10 +1,13 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { Slots } from '../kernel/queues.ts'
-import { HULL_FAILED, runInHull, SYSTEM_PATH } from '../linux/hull.ts'
+import type { HullRunOptions, HullSpec } from '../linux/hull.ts'
+import { HULL_FAILED, hullArgv, runInHull, SYSTEM_PATH, tableFor } from '../linux/hull.ts'
 import type { HullMount } from '../linux/mount-table.ts'
 import type { RunOptions, RunResult } from '../linux/run.ts'
+import { run } from '../linux/run.ts'
+import { sharedSkeleton } from '../linux/skeleton.ts'
 import { ENTER } from './airlock-scripts.ts'
 import { makePrivateDirectory, randomName } from './durable.ts'
 import { configEnvironment } from './git.ts'
@@ -19,6 +22,8 @@ export interface Passage {
   readonly cover_fifos?: readonly [string, string]
   /** git, and whatever a hostile configuration makes it start, has no capabilities; rm, tar and du keep them. */
   readonly unprivileged: boolean
+  /** Its mounts lie at places of their own, not at those of every seat. */
+  readonly own_root?: boolean
   /** Its time grows with the amount of data: whole repositories, archives, removals. */
   readonly long?: boolean
   readonly abort: AbortSignal
@@ -44,7 +49,7 @@ export interface AirlockLimits {
   readonly at_once: number
 }
 
-/** `directory` holds one private directory per passage, for its root skeleton and mount table. */
+/** `directory` holds what passages need while they last, and `roots`, the skeletons that they share. */
 export function createAirlock(directory: string, limits: AirlockLimits): Airlock {
   const quick = new Slots(limits.at_once)
   const long = new Slots(limits.at_once)
@@ -62,29 +67,47 @@ async function pass(
 ): Promise<RunResult> {
   passage.abort.throwIfAborted()
   await makePrivateDirectory(directory)
-  const runDir = join(directory, randomName())
-  await mkdir(runDir, { mode: 0o700 })
+  const place = join(directory, randomName())
+  const spec = { ...hullOf(passage, limits), run_dir: place }
+  const timeout_ms = passage.long ? limits.long_timeout_ms : limits.timeout_ms
+  const options = { ...streams, timeout_ms, abort: passage.abort }
+  const done = await (passage.own_root ? inOwnRoot(spec, options) : inSharedRoot(directory, spec, options))
+  passage.abort.throwIfAborted()
+  if (done.exit_code === HULL_FAILED)
+    throw new LazarusError('runtime_failed', `The airlock could not be made: ${done.stderr.trim()}`)
+  return done
+}
+
+async function inOwnRoot(spec: HullSpec, options: HullRunOptions): Promise<RunResult> {
+  await mkdir(spec.run_dir, { mode: 0o700 })
   try {
-    const done = await runInHull(
-      {
-        run_dir: runDir,
-        mounts: [...rootMounts(limits), ...passage.mounts],
-        symlinks: { '/bin': 'usr/bin', '/sbin': 'usr/sbin', '/lib': 'usr/lib', '/lib64': 'usr/lib64' },
-        network: 'own',
-        rlimits: { nproc: limits.processes, nofile: 1024, fsize: limits.scratch_bytes, core: 0 },
-        command: airlockCommand(passage, limits),
-        environment: AIRLOCK_ENVIRONMENT,
-      },
-      { ...streams, timeout_ms: passage.long ? limits.long_timeout_ms : limits.timeout_ms, abort: passage.abort },
-    )
-    passage.abort.throwIfAborted()
-    if (done.exit_code === HULL_FAILED)
-      throw new LazarusError('runtime_failed', `The airlock could not be made: ${done.stderr.trim()}`)
-    return done
+    return await runInHull(spec, options)
   } finally {
-    await rm(runDir, { recursive: true, force: true })
+    await rm(spec.run_dir, { recursive: true, force: true })
   }
 }
+
+/** Making and deleting some fifteen mount points costs more than all else in a short passage. */
+async function inSharedRoot(directory: string, spec: HullSpec, options: HullRunOptions): Promise<RunResult> {
+  const cwd = sharedSkeleton(directory, spec)
+  const table = `${spec.run_dir}.table`
+  await writeFile(table, tableFor(cwd, spec.mounts), { flag: 'wx', mode: 0o600 })
+  try {
+    const [file = '', ...args] = hullArgv(spec, { table, report_fd: 2, tell_end: false })
+    return await run(file, args, { ...options, cwd, environment: { PATH: SYSTEM_PATH, ...spec.environment } })
+  } finally {
+    await rm(table, { force: true })
+  }
+}
+
+const hullOf = (passage: Passage, limits: AirlockLimits): Omit<HullSpec, 'run_dir'> => ({
+  mounts: [...rootMounts(limits), ...passage.mounts],
+  symlinks: { '/bin': 'usr/bin', '/sbin': 'usr/sbin', '/lib': 'usr/lib', '/lib64': 'usr/lib64' },
+  network: 'none',
+  rlimits: { nproc: limits.processes, nofile: 1024, fsize: limits.scratch_bytes, core: 0 },
+  command: airlockCommand(passage, limits),
+  environment: AIRLOCK_ENVIRONMENT,
+})
 
 const rootMounts = (limits: AirlockLimits): readonly HullMount[] => [
   { kind: 'bind', source: '/usr', target: '/usr', read_only: true },
@@ -135,6 +158,7 @@ const AIRLOCK_ENVIRONMENT: Readonly<Record<string, string>> = {
 async function sweep(directory: string, older_than_ms: number): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name)
+    if (name === 'roots') continue // a mount point that is removed unmounts for whoever is inside
     const age = await stat(path).catch(() => null)
     if (age !== null && age.mtimeMs < older_than_ms) await rm(path, { recursive: true, force: true })
   }

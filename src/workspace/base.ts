@@ -1,19 +1,11 @@
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { BaseRef } from '../contract/mission.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { KeyedQueue } from '../kernel/queues.ts'
 import { layBase } from './base-checkout.ts'
 import type { Faults } from './durable.ts'
-import {
-  buildingName,
-  createFile,
-  exists,
-  makePrivateDirectory,
-  removeOwnTree,
-  replaceFile,
-  syncDirectory,
-} from './durable.ts'
+import { buildingName, createFile, exists, makePrivateDirectory, removeOwnTree, syncDirectory } from './durable.ts'
 
 export interface BaseDeps {
   /** `<state_dir>/bases`. */
@@ -61,7 +53,7 @@ export class Bases {
     await this.#serial.run(home, async () => {
       abort.throwIfAborted()
       if (!(await exists(home))) await this.#build(base, home, abort)
-      await replaceFile(join(home, 'used'), String(this.#deps.clock.now()))
+      await writeFile(join(home, 'used'), String(this.#deps.clock.now())) // not synced: lost, it is no use of late
     })
   }
 

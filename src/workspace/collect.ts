@@ -4,10 +4,12 @@ import { LazarusError } from '../kernel/errors.ts'
 import type { RunResult } from '../linux/run.ts'
 import type { Uncollected } from '../ports/workspace.ts'
 import type { Airlock } from './airlock.ts'
-import { COUNT_UNKNOWN, FACTS, PACK_COMMITS } from './airlock-scripts.ts'
-import { bytes, gitReason, text } from './git.ts'
+import { COUNT_WORK, PACK_WORK } from './airlock-scripts.ts'
+import { ByteReader } from './byte-reader.ts'
+import { bytes, gitReason } from './git.ts'
 import type { AirlockView } from './mounts.ts'
 import { receiveFrom } from './receive.ts'
+import type { Stream } from './stream.ts'
 import { streamOf } from './stream.ts'
 import type { TrustedRepository } from './trusted-repository.ts'
 import { headOf, holdsCommit, keptIds, moveBranch, workBetween } from './trusted-repository.ts'
@@ -24,28 +26,26 @@ export interface CollectContext {
   readonly abort: AbortSignal
 }
 
-interface Facts {
-  readonly tip: string | null
-  readonly uncommitted: readonly string[]
-}
-
+/** Of the entries of git status, each ended by NUL. */
 const STATUS_BYTES = 8 * 1024 ** 2
 export const MOST_PATHS = 1000
+const LONGEST_LINE = 100
 const NOTHING = { ahead: 0, commits: [], diffstat: { files: 0, insertions: 0, deletions: 0 } }
 
 /** Brings the commits of a seat into the trusted repository, and says what became of its work. */
 export async function collect(context: CollectContext): Promise<Collection> {
   const { trusted, agent_id, base, abort } = context
-  const facts = await readFacts(context)
-  if (facts.tip !== null) await bring(facts.tip, context)
-  const work = facts.tip === null ? NOTHING : await workBetween(trusted, base.commit, facts.tip, abort)
+  const head = await headOf(trusted, agent_id, abort)
+  const { tip, uncommitted } = await receiveWork(context, head)
+  if (tip !== null && (head !== null || tip !== base.commit)) await moveBranch(trusted, agent_id, head, tip, abort)
+  const work = tip === null ? NOTHING : await workBetween(trusted, base.commit, tip, abort)
   return {
     branch: `mission/${agent_id}`,
     base: base.commit,
-    head: facts.tip,
+    head: tip,
     commits: work.commits,
-    outcome: outcomeOf(work.ahead, facts.uncommitted),
-    uncommitted: [...facts.uncommitted],
+    outcome: outcomeOf(work.ahead, uncommitted),
+    uncommitted: [...uncommitted],
     diffstat: work.diffstat,
     repository: trusted.path,
   }
@@ -57,85 +57,94 @@ function outcomeOf(ahead: number, uncommitted: readonly string[]): WorkOutcome {
   return uncommitted.length > 0 ? 'uncommitted' : 'no_change'
 }
 
-/** What the trusted repository lacks: commits on any ref, HEAD or stash, and paths that no commit holds. */
-export async function uncollected(context: CollectContext): Promise<Uncollected> {
-  const facts = await readFacts(context).catch((error: unknown) => {
-    if (error instanceof LazarusError && error.code === 'bundle_refused') return null
-    throw error
-  })
-  // A repository that git cannot read is work that nobody has: the operator decides.
-  if (facts === null) return { commits: 0, paths: ['.git'] }
-  return { commits: await countUnknown(context), paths: facts.uncommitted }
+interface Work {
+  readonly tip: string | null
+  readonly uncommitted: readonly string[]
 }
 
-async function readFacts(context: CollectContext): Promise<Facts> {
-  const passage = {
-    script: FACTS,
-    args: [`mission/${context.agent_id}`],
-    ...context.view,
-    unprivileged: true,
-    abort: context.abort,
+/**
+ * One passage: what git says of the worktree, then the pack of what the trusted repository lacks. Only ids and
+ * paths cross, and the pack: no ref name, no configuration of the agent.
+ */
+async function receiveWork(context: CollectContext, head: string | null): Promise<Work> {
+  const { airlock, agent_id, base, view, abort } = context
+  const known = [base.commit, head].filter((id) => id !== null)
+  const passage = { script: PACK_WORK, args: [`mission/${agent_id}`, ...known], ...view, unprivileged: true, abort }
+  const stream = streamOf((on_stdout) =>
+    airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
+  )
+  const reader = new ByteReader(stream.chunks)
+  const work = await readWork(reader, stream)
+  const { tip } = work
+  if (tip === null || known.includes(tip) || (await holdsCommit(context.trusted, tip, abort))) {
+    await reader.leave()
+    await stream.done
+  } else {
+    await admitPack({ chunks: reader.rest(), done: stream.done }, tip, context)
   }
-  const done = await context.airlock.pass(passage, { max_stdout_bytes: STATUS_BYTES })
-  requireAnswer(done)
-  return parseFacts(done.stdout)
+  return work
 }
 
-export function parseFacts(answer: Buffer): Facts {
-  const end = answer.indexOf(10)
-  const tip = answer.toString('latin1', 0, Math.max(end, 0))
-  if (tip !== '' && !/^[0-9a-f]{40}$/.test(tip)) throw refused('The worktree named an odd commit', tip.slice(0, 100))
-  const entries = answer
-    .toString('utf8', end + 1)
+async function readWork(reader: ByteReader, stream: Stream): Promise<Work> {
+  const line = await reader.line(LONGEST_LINE)
+  const [, size = '', tip = ''] = /^(\d{1,9}) ([0-9a-f]{40})?$/.exec(line) ?? []
+  const isTooLarge = Number(size) > STATUS_BYTES
+  const entries = isTooLarge ? Buffer.alloc(0) : await reader.bytes(Number(size))
+  if (size !== '' && !isTooLarge && entries.length === Number(size))
+    return { tip: tip === '' ? null : tip, uncommitted: pathsOf(entries) }
+  await reader.leave()
+  const done = await stream.done
+  if (done !== null && done.ended === 'exit') requireAnswer(done)
+  if (isTooLarge) throw refused('The worktree answered too much', `${size} bytes of status`)
+  if (done !== null) requireAnswer(done)
+  throw refused('The worktree answered oddly', JSON.stringify(line))
+}
+
+/** "XY path", as git status has it. */
+const pathsOf = (entries: Buffer): readonly string[] =>
+  entries
+    .toString('utf8')
     .split('\0')
     .filter(Boolean)
-  const uncommitted = entries.slice(0, MOST_PATHS).map((entry) => entry.slice(3))
-  return { tip: tip === '' ? null : tip, uncommitted }
+    .slice(0, MOST_PATHS)
+    .map((entry) => entry.slice(3))
+
+async function admitPack(stream: Stream, tip: string, context: CollectContext): Promise<void> {
+  const { trusted, max_bytes, abort } = context
+  await using quarantine = await receiveFrom(stream, {
+    repository: trusted.path,
+    strict: true,
+    max_bytes,
+    abort,
+    refuse: refused,
+  })
+  await quarantine.requireConnected([`${tip}^{commit}`])
+  trusted.faults('collect.admit')
+  await quarantine.admit()
 }
 
-function requireAnswer(done: RunResult): void {
-  if (done.ended === 'timeout') throw refused('Reading the worktree took too long', 'time-out in the airlock')
-  if (done.ended === 'overflow') throw refused('The worktree answered too much', 'output limit of the airlock')
-  if (done.exit_code !== 0) throw refused('git cannot read the worktree', gitReason(done.stderr))
-}
-
-async function countUnknown(context: CollectContext): Promise<number> {
+/** What the trusted repository lacks: commits on any ref, HEAD or stash, and paths that no commit holds. */
+export async function uncollected(context: CollectContext): Promise<Uncollected> {
   const { airlock, trusted, view, agent_id, base, abort } = context
-  const kept = [...(await keptIds(trusted, agent_id, abort)), ...(await context.origin_tips())]
+  const kept = [...(await keptIds(trusted, agent_id, abort)), ...(await context.origin_tips()), base.commit]
   const stdin = bytes(
-    [...kept, base.commit]
+    kept
       .filter((id) => id !== null)
       .map((id) => `^${id}\n`)
       .join(''),
   )
-  const done = await airlock.pass(
-    { script: COUNT_UNKNOWN, args: [], ...view, unprivileged: true, abort },
-    { stdin, max_stdout_bytes: 64 },
-  )
-  requireAnswer(done)
-  const count = Number(text(done))
-  if (!Number.isSafeInteger(count) || count < 0) throw refused('The worktree counted oddly', text(done))
-  return count
+  const passage = { script: COUNT_WORK, args: [`mission/${agent_id}`], ...view, unprivileged: true, abort }
+  const done = await airlock.pass(passage, { stdin, max_stdout_bytes: STATUS_BYTES })
+  const end = done.stdout.indexOf(10)
+  const count = /^\d{1,15}$/.exec(done.stdout.toString('latin1', 0, Math.max(end, 0)))?.[0]
+  // A repository that git cannot read is work that nobody has: the operator decides.
+  if (done.exit_code !== 0 || count === undefined) return { commits: 0, paths: ['.git'] }
+  return { commits: Number(count), paths: pathsOf(done.stdout.subarray(end + 1)) }
 }
 
-/** Only ids cross, and a pack: no ref name, no path, no configuration of the agent. */
-async function bring(tip: string, context: CollectContext): Promise<void> {
-  const { trusted, agent_id, base, abort } = context
-  const head = await headOf(trusted, agent_id, abort)
-  if (head === null && tip === base.commit) return
-  if (!(await holdsCommit(trusted, tip, abort))) {
-    const known = [base.commit, head].filter((id) => id !== null)
-    const passage = { script: PACK_COMMITS, args: [tip, ...known], ...context.view, unprivileged: true, abort }
-    await using quarantine = await receiveFrom(
-      streamOf((on_stdout) => context.airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER })),
-      { repository: trusted.path, strict: true, max_bytes: context.max_bytes, abort, refuse: refused },
-    )
-    await quarantine.requireConnected([tip])
-    trusted.faults('collect.admit')
-    await quarantine.admit()
-    if (!(await holdsCommit(trusted, tip, abort))) throw refused('The tip is not a commit', tip)
-  }
-  await moveBranch(trusted, agent_id, tip, abort)
+function requireAnswer(done: RunResult): void {
+  if (done.ended === 'timeout') throw refused('Reading the worktree took too long', 'time-out in the airlock')
+  if (done.exit_code !== 0) throw refused('git cannot read the worktree', gitReason(done.stderr))
 }
 
 export const refused = (message: string, reason: string): LazarusError =>

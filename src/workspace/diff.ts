@@ -1,12 +1,13 @@
 import { PACK_WORKTREE } from './airlock-scripts.ts'
+import { ByteReader } from './byte-reader.ts'
 import type { CollectContext } from './collect.ts'
 import { refused } from './collect.ts'
 import { git, gitReason } from './git.ts'
 import { receiveFrom } from './receive.ts'
-import type { Stream } from './stream.ts'
 import { streamOf } from './stream.ts'
 
 const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904'
+const LONGEST_LINE = 100
 const PLAIN = [
   '--no-ext-diff',
   '--no-textconv',
@@ -36,11 +37,11 @@ export async function diff(
   const stream = streamOf((on_stdout) =>
     airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
   )
-  const answer = splitFirstLine(stream)
+  const reader = new ByteReader(stream.chunks)
+  const worktree = await reader.line(LONGEST_LINE)
   const options = { repository: trusted.path, strict: false, max_bytes: context.max_bytes, abort, refuse: refused }
-  await using quarantine = await receiveFrom({ chunks: answer.rest, done: stream.done }, options)
-  const worktree = await answer.line
-  if (!/^[0-9a-f]{40}$/.test(worktree)) throw refused('The worktree named an odd commit', worktree.slice(0, 100))
+  await using quarantine = await receiveFrom({ chunks: reader.rest(), done: stream.done }, options)
+  if (!/^[0-9a-f]{40}$/.test(worktree)) throw refused('The worktree named an odd commit', worktree)
   await quarantine.requireConnected([worktree])
   return await bounded(
     ['diff', ...PLAIN, base.commit ?? EMPTY_TREE, worktree, '--'],
@@ -49,36 +50,6 @@ export async function diff(
     max_bytes,
     abort,
   )
-}
-
-interface SplitStream {
-  readonly line: Promise<string>
-  readonly rest: AsyncIterable<Uint8Array>
-}
-
-const LONGEST_LINE = 100
-
-/** The first line is read while the rest flows on; `line` is known once `rest` was begun. */
-function splitFirstLine(stream: Stream): SplitStream {
-  const { promise: line, resolve } = Promise.withResolvers<string>()
-  async function* rest(): AsyncGenerator<Uint8Array> {
-    let begin = Buffer.alloc(0)
-    let split = false
-    for await (const chunk of stream.chunks) {
-      if (split) {
-        yield chunk
-        continue
-      }
-      begin = Buffer.concat([begin, chunk])
-      const end = begin.indexOf(10)
-      if (end < 0 && begin.length < LONGEST_LINE) continue
-      split = true
-      resolve(begin.toString('latin1', 0, Math.max(end, 0)))
-      yield begin.subarray(end + 1)
-    }
-    resolve(begin.toString('latin1'))
-  }
-  return { line, rest: rest() }
 }
 
 async function bounded(

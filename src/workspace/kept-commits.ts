@@ -39,7 +39,7 @@ export async function keepCommits(
     step: 'bundle',
     fill: (sink) => fillBundle(repository, wanted, sink),
   })
-  return reported(note)
+  return note && reported(note)
 }
 
 const HEADS = 'refs/heads/'
@@ -51,7 +51,11 @@ async function refs(repository: string, args: readonly string[]): Promise<readon
   return text(done).split('\n').filter(Boolean)
 }
 
-async function fillBundle(repository: string, wanted: readonly string[], sink: NodeJS.WritableStream): Promise<void> {
+async function fillBundle(
+  repository: string,
+  wanted: readonly string[],
+  sink: NodeJS.WritableStream,
+): Promise<boolean> {
   const stream = streamOf((on_stdout) =>
     git(['bundle', 'create', '--quiet', '-', '--stdin'], {
       repository,
@@ -65,6 +69,7 @@ async function fillBundle(repository: string, wanted: readonly string[], sink: N
   await pipeline(stream.chunks, sink)
   const done = await stream.done
   if (done?.exit_code !== 0) throw unreadable(done?.stderr ?? '')
+  return true
 }
 
 const unreadable = (stderr: string) =>

@@ -5,7 +5,7 @@ import { SYSTEM_PATH } from '../linux/hull.ts'
 import { run } from '../linux/run.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
 import { baseConfig, quoted } from './base-checkout.ts'
-import { createFile, together } from './durable.ts'
+import { together } from './durable.ts'
 import { isDiskFull } from './git.ts'
 
 /** Before the first mount the layer holds the seat's branch and identity; nothing on the host opens it again. */
@@ -28,24 +28,41 @@ export async function layClone(building: string, layer: SeatLayer, base_tree: st
   }
   for (const name of ['HEAD', 'config']) await unlink(join(tree, '.git', name))
   await seedGit(join(tree, '.git'), layer)
+  // Thousands of files, and nothing that could tell later which of them a power loss tore.
+  const synced = await run('sync', ['-f', tree], { environment })
+  if (synced.exit_code !== 0)
+    throw new LazarusError('spawn_failed', `The copy of the base could not be synced: ${synced.stderr.trim()}`)
 }
 
-/** What `seedGit` makes, as paths below the worktree; content beyond it is work. */
-export const seededPaths = (agent_id: string): readonly string[] =>
-  ['', '/HEAD', '/config', '/refs', '/refs/heads', '/refs/heads/mission', `/refs/heads/mission/${agent_id}`].map(
-    (path) => `.git${path}`,
-  )
+/** The files that `seedGit` makes, as paths below the worktree. */
+export const seededFiles = (agent_id: string): readonly string[] => [
+  '.git/HEAD',
+  '.git/config',
+  `.git/refs/heads/mission/${agent_id}`,
+]
+
+/** Everything that it makes; content beyond it is work. */
+export const seededPaths = (agent_id: string): readonly string[] => [
+  '.git',
+  '.git/refs',
+  '.git/refs/heads',
+  '.git/refs/heads/mission',
+  ...seededFiles(agent_id),
+]
 
 async function seedGit(dotGit: string, { seat, base }: SeatLayer): Promise<void> {
   const branches = join(dotGit, 'refs/heads/mission')
   await mkdir(branches, { recursive: true })
   const user = `[user]\n\tname = ${quoted(seat.agent_id)}\n\temail = ${quoted(`${seat.agent_id}@${seat.mission_id}.lazarus.invalid`)}\n`
   await together([
-    createFile(join(dotGit, 'HEAD'), `ref: refs/heads/mission/${seat.agent_id}\n`),
-    createFile(join(dotGit, 'config'), baseConfig(base) + user),
-    ...(base.commit === null ? [] : [createFile(join(branches, seat.agent_id), `${base.commit}\n`)]),
+    seed(join(dotGit, 'HEAD'), `ref: refs/heads/mission/${seat.agent_id}\n`),
+    seed(join(dotGit, 'config'), baseConfig(base) + user),
+    ...(base.commit === null ? [] : [seed(join(branches, seat.agent_id), `${base.commit}\n`)]),
   ])
 }
+
+/** Not synced: why, says `Layers`. */
+const seed = (path: string, content: string): Promise<void> => writeFile(path, content, { flag: 'wx', mode: 0o600 })
 
 /** What stands at /mission, read-only; `artifacts` is the place where those of every seat are mounted. */
 export async function layBrief(brief: string, { seat, role, base }: SeatLayer): Promise<void> {

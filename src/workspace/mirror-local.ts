@@ -58,6 +58,7 @@ async function list(
     script: LIST_SOURCE,
     args: [git_dir, ref !== null && /^[0-9a-f]{4,40}$/i.test(ref) ? ref : ''],
     mounts,
+    own_root: true,
     unprivileged: true,
     abort,
   }
@@ -123,7 +124,15 @@ async function bringObjects(
   abort: AbortSignal,
 ): Promise<void> {
   deps.onProgress(`Copying ${shown}`)
-  const passage = { script: PACK_SOURCE, args: [git_dir], mounts, unprivileged: true, long: true, abort }
+  const passage = {
+    script: PACK_SOURCE,
+    args: [git_dir],
+    mounts,
+    own_root: true,
+    unprivileged: true,
+    long: true,
+    abort,
+  }
   const stdin = bytes(`${unknown.join('\n')}\n--not\n${known.join('\n')}\n`)
   await using quarantine = await receiveFrom(
     streamOf((on_stdout) =>

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { bootId } from '../linux/process.ts'
 import type { Airlock } from './airlock.ts'
 import { createAirlock } from './airlock.ts'
 import { Bases } from './base.ts'
@@ -58,5 +59,13 @@ export function makeParts(deps: WorkspaceDeps): Parts {
     max_entries: limits.trash_entries,
     faults,
   }
-  return { limits, faults, airlock, mirrors, bases, layers: new Layers(deps.missionsPath, faults), trash }
+  return {
+    limits,
+    faults,
+    airlock,
+    mirrors,
+    bases,
+    layers: new Layers(deps.missionsPath, deps.bootId ?? bootId(), faults),
+    trash,
+  }
 }

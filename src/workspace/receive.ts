@@ -18,7 +18,7 @@ export interface ReceiveOptions {
 /** Objects that came from elsewhere and are visible to nobody but the calls that are given `environment`. */
 export interface Quarantine extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>
-  /** Every object that the tips need is there, in quarantine or in the repository. */
+  /** Every object that the tips need is there, in quarantine or in the repository. A tip is an id, or `<id>^{commit}`. */
   requireConnected(tips: readonly string[]): Promise<void>
   /** Moves the objects into the repository, durable before it resolves. */
   admit(): Promise<void>

@@ -1,7 +1,7 @@
 import { LazarusError } from '../kernel/errors.ts'
 import type { LayerUsage } from '../ports/workspace.ts'
 import type { Airlock } from './airlock.ts'
-import { EMPTY_SEAT, MEASURE_SEAT } from './airlock-scripts.ts'
+import { EMPTY_SEAT, FIND_TORN, MEASURE_SEAT } from './airlock-scripts.ts'
 import { text } from './git.ts'
 
 const never = new AbortController().signal
@@ -15,6 +15,13 @@ export async function measure(airlock: Airlock, directory: string, names: readon
   const [bytes = Number.NaN, entries = Number.NaN] = text(done).split(' ').map(Number)
   if (Number.isSafeInteger(bytes) && Number.isSafeInteger(entries)) return { bytes, entries }
   throw new LazarusError('runtime_failed', `${directory} could not be measured: ${done.stderr.trim().slice(-1000)}`)
+}
+
+/** Whether none of the files that we seeded was torn by a power loss. What the agent removed is its own affair. */
+export async function isWhole(airlock: Airlock, directory: string, seeds: readonly string[]): Promise<boolean> {
+  const passage = { script: FIND_TORN, args: seeds, mounts: at(directory, true), unprivileged: false, abort: never }
+  const done = await airlock.pass(passage, { max_stdout_bytes: 65_536 })
+  return done.exit_code === 0 && text(done) === ''
 }
 
 /** Deletes everything below a directory that agents wrote in; the directory itself stays. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Writable } from 'node:stream'
 import type { Clock } from '../kernel/clock.ts'
@@ -43,17 +43,23 @@ export interface TrashFile<F extends object> {
   readonly facts: F
   /** Prefix of the fault points. */
   readonly step: string
-  /** Writes the content and ends the sink. */
-  readonly fill: (sink: Writable) => Promise<void>
+  /** Writes the content and ends the sink; false: there is nothing to keep. */
+  readonly fill: (sink: Writable) => Promise<boolean>
 }
 
 /**
  * Writes a file of the trash, then the note beside it: a file without a note does not exist. Both are durable when
- * this resolves, and appear under their names whole or not at all.
+ * this resolves, and appear under their names whole or not at all. null: there was nothing to keep.
  */
-export async function writeToTrash<F extends object>(place: TrashPlace, file: TrashFile<F>): Promise<TrashNote & F> {
-  await makePrivateDirectory(dirname(file.path))
+export async function writeToTrash<F extends object>(
+  place: TrashPlace,
+  file: TrashFile<F>,
+): Promise<(TrashNote & F) | null> {
   const content = await writeContent(place, file)
+  if (content === null) {
+    await rmdir(dirname(file.path)).catch(() => {}) // not when something else of the mission is in it
+    return null
+  }
   const created_ms = place.clock.now()
   const keep_until_ms = created_ms + place.retention.trash_days * 86_400_000
   const note = {
@@ -72,7 +78,7 @@ export async function writeToTrash<F extends object>(place: TrashPlace, file: Tr
 async function writeContent<F extends object>({ faults }: TrashPlace, { path, step, fill }: TrashFile<F>) {
   const temporary = `${path}.${randomName()}.tmp`
   faults(`${step}.write`)
-  const file = await open(temporary, 'wx', 0o600)
+  const file = await createIn(dirname(path), temporary)
   try {
     const hash = createHash('sha256')
     let bytes = 0
@@ -83,7 +89,10 @@ async function writeContent<F extends object>({ faults }: TrashPlace, { path, st
         file.appendFile(chunk).then(() => done(), done)
       },
     })
-    await fill(sink)
+    if (!(await fill(sink))) {
+      await rm(temporary)
+      return null
+    }
     await file.sync()
     faults(`${step}.appear`)
     await rename(temporary, path)
@@ -94,5 +103,16 @@ async function writeContent<F extends object>({ faults }: TrashPlace, { path, st
     throw error
   } finally {
     await file.close()
+  }
+}
+
+/** The directory of a mission goes with its last file, so another seat, or a sweep, may take it away just now. */
+async function createIn(directory: string, path: string, attempts = 5): Promise<FileHandle> {
+  await makePrivateDirectory(directory)
+  try {
+    return await open(path, 'wx', 0o600)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempts === 0) throw error
+    return createIn(directory, path, attempts - 1)
   }
 }

@@ -6,8 +6,7 @@ import type { FinalSnapshot } from '../contract/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
 import type { Airlock, Passage } from './airlock.ts'
-import { FIND_FOREIGN, TAR_SEAT } from './airlock-scripts.ts'
-import { text } from './git.ts'
+import { TAR_SEAT } from './airlock-scripts.ts'
 import type { LayerRecord } from './layer.ts'
 import { seededPaths } from './layer-content.ts'
 import { writtenBy } from './mounts.ts'
@@ -20,6 +19,10 @@ export interface TrashDeps extends TrashPlace {
   readonly max_bytes: number
   readonly max_entries: number
 }
+
+/** Exit codes of TAR_SEAT. */
+const TOO_MANY = 7
+const NOTHING_FOREIGN = 8
 
 interface LayerFacts {
   readonly agent_id: string
@@ -40,18 +43,11 @@ export async function discardToTrash(
   const path = join(deps.directory, seat.mission_id, `${seat.agent_id}.${record.layer_id}.tar.zst`)
   const found = await readNote<LayerFacts>(path)
   if (found !== null) return snapshotOf(found)
+  const ours = seededPaths(seat.agent_id).map((name) => `upper/${name}`)
   const mounts = [{ kind: 'bind', source: directory, target: '/seat', read_only: true }] as const
-  const look = {
-    script: FIND_FOREIGN,
-    args: seededPaths(seat.agent_id).map((name) => `upper/${name}`),
-    mounts,
-    unprivileged: false,
-    abort,
-  }
-  if (text(await deps.airlock.pass(look, { max_stdout_bytes: 65_536 })) === 'ours') return null
   const archive = {
     script: TAR_SEAT,
-    args: [String(deps.max_entries), ...writtenBy(record.form)],
+    args: [String(deps.max_entries), writtenBy(record.form).join(' '), ...ours],
     mounts,
     unprivileged: false,
     long: true,
@@ -63,10 +59,11 @@ export async function discardToTrash(
     step: 'trash',
     fill: (sink) => fillArchive(deps, archive, sink),
   })
-  return snapshotOf(note)
+  return note && snapshotOf(note)
 }
 
-async function fillArchive(deps: TrashDeps, passage: Passage, sink: NodeJS.WritableStream): Promise<void> {
+/** Answers whether there is anything to keep. */
+async function fillArchive(deps: TrashDeps, passage: Passage, sink: NodeJS.WritableStream): Promise<boolean> {
   const stream = streamOf((on_stdout) =>
     deps.airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
   )
@@ -75,9 +72,11 @@ async function fillArchive(deps: TrashDeps, passage: Passage, sink: NodeJS.Writa
   })
   await pipeline(stream.chunks, capAt(deps.max_bytes), zstd, sink)
   const done = await stream.done
-  if (done?.exit_code === 7) throw tooMuch(`more than ${deps.max_entries} entries`)
+  if (done?.exit_code === NOTHING_FOREIGN) return false
+  if (done?.exit_code === TOO_MANY) throw tooMuch(`more than ${deps.max_entries} entries`)
   if (done?.exit_code !== 0)
     throw new LazarusError('runtime_failed', `The layer could not be archived: ${done?.stderr.trim().slice(-1000)}`)
+  return true
 }
 
 function capAt(max_bytes: number): Transform {

@@ -83,17 +83,16 @@ export async function holdsCommit({ path }: TrustedRepository, id: string, abort
 }
 
 /**
- * Points the agent's branch at a commit that is there. Where history was rewritten, the former head keeps a ref of
- * its own, so that nothing once collected can be lost by an agent.
+ * Points the agent's branch from `old`, where it is now, at a commit that is there. Where history was rewritten, the
+ * former head keeps a ref of its own, so that nothing once collected can be lost by an agent.
  */
 export async function moveBranch(
-  trusted: TrustedRepository,
+  { path: repository, faults }: TrustedRepository,
   agent_id: string,
+  old: string | null,
   head: string,
   abort: AbortSignal,
 ): Promise<void> {
-  const { path: repository, faults } = trusted
-  const old = await headOf(trusted, agent_id, abort)
   if (old === head) return
   const lines = [`update ${branchRef(agent_id)} ${head} ${old ?? NULL_ID}`]
   if (old !== null && !(await isAncestor(repository, old, head, abort))) {
@@ -122,12 +121,16 @@ export async function workBetween(
   abort: AbortSignal,
 ): Promise<Work> {
   const range = base === null ? [head] : [head, `^${base}`]
-  const [count, log, stat] = await Promise.all([
-    must(['rev-list', '--count', ...range, '--'], repository, abort),
+  const [log, stat] = await Promise.all([
     must(['log', '-z', `--max-count=${MOST_COMMITS}`, LOG_FORMAT, ...range, '--'], repository, abort),
     must(['diff', '--shortstat', '--no-ext-diff', '--no-textconv', base ?? EMPTY_TREE, head, '--'], repository, abort),
   ])
-  return { ahead: Number(count), commits: parseLog(log), diffstat: parseShortstat(stat) }
+  const commits = parseLog(log)
+  const isWhole = commits.length < MOST_COMMITS
+  const ahead = isWhole
+    ? commits.length
+    : Number(await must(['rev-list', '--count', ...range, '--'], repository, abort))
+  return { ahead, commits, diffstat: parseShortstat(stat) }
 }
 
 const LOG_FORMAT = '--format=%H%x1f%<(500,trunc)%s%x1f%<(200,trunc)%an'

@@ -46,6 +46,8 @@ export interface WorkspaceDeps {
   readonly clock: Clock
   readonly log: Log
   readonly retention: { readonly trash_days: number; readonly trash_bytes: number }
+  /** Of the running boot of the host; default: what the kernel says. */
+  readonly bootId?: string
   readonly limits?: Partial<WorkspaceLimits>
   /** For ssh and proxies alone: HOME, SSH_AUTH_SOCK, https_proxy. */
   readonly remoteEnvironment?: Readonly<Record<string, string>>

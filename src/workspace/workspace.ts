@@ -11,11 +11,12 @@ import { diff } from './diff.ts'
 import { exists, removeOwnTree, requireDirectories } from './durable.ts'
 import { keepCommits } from './kept-commits.ts'
 import { formOf } from './layer.ts'
+import { seededFiles } from './layer-content.ts'
 import type { SeatPlaces } from './mounts.ts'
 import { airlockView, mountSources, sandboxMounts, writtenBy } from './mounts.ts'
 import type { Parts } from './parts.ts'
 import { makeParts } from './parts.ts'
-import { empty, measure } from './seat-files.ts'
+import { empty, isWhole, measure } from './seat-files.ts'
 import { sweepInbox } from './sweep-inbox.ts'
 import { sweepTrash, UNFINISHED_MS } from './sweep-trash.ts'
 import { discardToTrash } from './trash.ts'
@@ -61,7 +62,7 @@ class LayeredWorkspace implements Workspace {
 
   openSeat(layer: SeatLayer) {
     return this.#exclusive(layer.seat, async () => {
-      await this.#parts.layers.ensure(layer, this.#parts.bases.tree(layer.base))
+      await this.#parts.layers.ensure(layer, this.#parts.bases.tree(layer.base), () => this.#isWhole(layer))
       const mounts = sandboxMounts(this.#places(layer))
       for (const source of mountSources(mounts)) await this.#requireOwn(source)
       return mounts
@@ -161,6 +162,14 @@ class LayeredWorkspace implements Workspace {
       artifacts: this.#parts.layers.artifacts(layer.seat),
       all_artifacts: join(this.#parts.layers.mission(layer.seat.mission_id), 'artifacts'),
     }
+  }
+
+  async #isWhole(layer: SeatLayer): Promise<boolean> {
+    const directory = this.#parts.layers.directory(layer.seat)
+    await this.#requireOwn(directory)
+    const top = formOf(layer) === 'clone' ? 'tree' : 'upper'
+    const seeds = seededFiles(layer.seat.agent_id).map((path) => `${top}/${path}`)
+    return isWhole(this.#parts.airlock, directory, seeds)
   }
 
   /** null: the seat has no worktree that it could have written in. */

@@ -1,8 +1,11 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { open as openFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { zstdDecompressSync } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { overlayPossible } from '../../src/workspace/overlay-probe.ts'
-import { hostGit, makeOrigin, never, TestBed } from './support.ts'
+import { hostGit, makeOrigin, never, TestBed, type TestSeat } from './support.ts'
 
 let bed: TestBed
 beforeEach(() => {
@@ -85,6 +88,69 @@ describe('the layer of a seat', () => {
     expect(after.bytes - before.bytes).toBeGreaterThanOrEqual(1_000_000)
     expect(after.entries - before.entries).toBe(3)
     expect(await bed.workspace.usage({ ...seat.layer.seat, agent_id: 'nobody' })).toEqual({ bytes: 0, entries: 0 })
+  })
+})
+
+describe('a layer and the disk', () => {
+  const NEXT_BOOT = { bootId: '11111111-1111-4111-8111-111111111111' }
+  const open = (seat: TestSeat, workspace = bed.workspace) => workspace.openSeat(seat.layer)
+  const TORN = { code: 'conflict', message: expect.stringContaining('torn by a crash of the host') }
+
+  it('is made without a single sync, and its name taken away with one', async () => {
+    const origin = makeOrigin(bed.path('origin'))
+    const base = await bed.workspace.resolve(origin, null, never)
+    const { mission_id } = (await bed.seat(origin)).layer.seat
+    const handle = await openFile(bed.root)
+    const sync = vi.spyOn(Object.getPrototypeOf(handle), 'sync')
+    await handle.close()
+    try {
+      const seat = await bed.seatIn(mission_id, base, { agent_id: 'second' })
+      await open(seat)
+      expect(sync).toHaveBeenCalledTimes(0)
+      await bed.workspace.removeSeat(seat.layer.seat)
+      expect(sync).toHaveBeenCalledTimes(1)
+    } finally {
+      sync.mockRestore()
+    }
+  })
+
+  it('is used again in a later boot when what we seeded is whole, whatever the agent made of it', async () => {
+    const seat = await bed.seat(makeOrigin(bed.path('origin')))
+    await seat.sh('echo x > x; git add x; git commit -q -m x; git pack-refs --all; : > empty')
+    const brief = join(seat.directory, 'brief/mission.json')
+    writeFileSync(brief, '')
+    const later = bed.another(NEXT_BOOT)
+    expect(await open(seat, later)).toEqual(seat.mounts)
+    expect(readFileSync(brief, 'utf8')).toContain('"builder"')
+    // From now on this boot vouches for it: it is not looked at again.
+    writeFileSync(join(seat.directory, 'upper/.git/config'), '')
+    expect(await open(seat, later)).toEqual(seat.mounts)
+    await expect(open(seat)).rejects.toMatchObject(TORN)
+  })
+
+  it.each([
+    ['upper/.git/HEAD', ''],
+    ['upper/.git/config', '\0'.repeat(300)],
+    ['upper/.git/refs/heads/mission/builder', ''],
+    ['layer.json', ''],
+    ['layer.json', '\0'.repeat(80)],
+    ['layer.json', null],
+  ])('is not used again after a power loss that tore %s', async (name, content) => {
+    const seat = await bed.seat(makeOrigin(bed.path('origin')))
+    await seat.sh('echo work > work')
+    if (content === null) rmSync(join(seat.directory, name))
+    else writeFileSync(join(seat.directory, name), content)
+    const later = bed.another(NEXT_BOOT)
+    await expect(open(seat, later)).rejects.toMatchObject(TORN)
+    // What is left of the work is not lost: it counts, and goes to the trash.
+    expect((await later.uncollected(seat.layer, never)).paths).not.toEqual([])
+    expect((await later.usage(seat.layer.seat)).entries).toBeGreaterThan(0)
+    const kept = await later.discardToTrash(seat.layer, never)
+    expect(await later.discardToTrash(seat.layer, never)).toEqual(kept)
+    const names = execFileSync('tar', ['-tf', '-'], { input: zstdDecompressSync(readFileSync(kept!.path)) }).toString()
+    expect(names.split('\n')).toContain('upper/work')
+    await later.removeSeat(seat.layer.seat)
+    expect(await later.openSeat(seat.layer)).toEqual(seat.mounts)
   })
 })
 

@@ -13,7 +13,6 @@ import { inspect } from './inspect.ts'
 import { layout } from './layout.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { packEnvironment, seatArgv, shimArgv } from './scripts.ts'
-
 import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 /** What an agentless seat runs: it stays open for exec. */
