@@ -108,8 +108,8 @@ async function writeContent<F extends object>({ faults }: TrashPlace, { path, st
 
 /** The directory of a mission goes with its last file, so another seat, or a sweep, may take it away just now. */
 async function createIn(directory: string, path: string, attempts = 5): Promise<FileHandle> {
-  await makePrivateDirectory(directory)
   try {
+    await makePrivateDirectory(directory)
     return await open(path, 'wx', 0o600)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempts === 0) throw error
