@@ -14,6 +14,8 @@ import type { Connection, Runtime } from './runtime.ts'
 import { atGate, checkSpec, measureSandbox, openGate, type Running } from './sandbox.ts'
 import { seccompFor } from './seccomp-file.ts'
 
+const PODMAN_LAG_MS = 5_000
+
 export interface Spawning {
   readonly deps: PodmanDeps
   readonly connection: Connection
@@ -120,7 +122,7 @@ const unseen = (pid: number): LazarusError =>
   )
 
 async function endedEarly(client: PodmanClient, id: string): Promise<LazarusError> {
-  const { State, Config } = await client.inspect(id)
+  const { State, Config } = await settled(client, id)
   if (State.Running) return unseen(State.Pid)
   if (await client.has(id, '/bin/sh')) {
     return new LazarusError('spawn_failed', `The container ended with ${State.ExitCode} before the agent started.`)
@@ -128,6 +130,16 @@ async function endedEarly(client: PodmanClient, id: string): Promise<LazarusErro
   return new LazarusError('image_unavailable', `The image ${Config.Image} has no /bin/sh.`, {
     remedy: 'Use an image with a POSIX shell at /bin/sh.',
   })
+}
+
+/** Podman's word on an end lags behind the end itself; whoever is called running for longer runs out of our sight. */
+async function settled(client: PodmanClient, id: string) {
+  const deadline = performance.now() + PODMAN_LAG_MS
+  for (;;) {
+    const found = await client.inspect(id)
+    if (!found.State.Running || performance.now() > deadline) return found
+    await new Promise((go) => setTimeout(go, 50))
+  }
 }
 
 async function discard(on: Spawning, client: PodmanClient, spec: SandboxSpec): Promise<void> {

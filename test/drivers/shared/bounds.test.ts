@@ -18,8 +18,13 @@ describe.each(['level_1', 'level_2'] as const)('%s bounds', (level) => {
     const bomb =
       'for (1 .. 100) { my $p = fork; last unless defined $p; if (!$p) { close STDOUT; close STDERR; sleep 60; exit } $n++ } print $n'
     const count = ['/bin/sh', '-c', 'set -- /proc/[0-9]*; echo $#']
-    const forked = await Promise.all([0, 1].map(() => bombed.run(['perl', '-e', bomb])))
-    expect(forked.reduce((sum, run) => sum + Number(run.stdout), 0)).toBeLessThan(40)
+    // One of the two may find no room to start in: that is the limit too.
+    const forked = await Promise.allSettled([0, 1].map(() => bombed.run(['perl', '-e', bomb])))
+    const counts = forked.map((run) => (run.status === 'fulfilled' ? Number(run.value.stdout) : 0))
+    for (const run of forked)
+      if (run.status === 'rejected') expect(run.reason).toMatchObject({ code: 'runtime_failed' })
+    expect(Math.max(...counts)).toBeGreaterThan(0)
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBeLessThan(40)
     expect(Number((await bombed.run(count)).stdout)).toBeLessThanOrEqual(42)
     expect((await other.run(['perl', '-e', bomb])).stdout, 'positive control').toBe('100')
     expect(Number((await other.run(count)).stdout)).toBeGreaterThan(100)
