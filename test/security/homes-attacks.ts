@@ -33,7 +33,10 @@ export const READING: readonly Attack[] = [
   onHost('read_by_dotdot', 'for p in $PLACES; do cat "$p/../../../../../../../../..$TARGET/secret"; done | saw'),
   onHost('read_by_proc_root', 'for p in /proc/[0-9]* /proc/[0-9]*/task/*; do cat "$p/root$TARGET/secret"; done | saw'),
   onHost('read_by_proc_cwd', 'for p in /proc/[0-9]*; do cat "$p/cwd/secret"; done | saw'),
-  onHost('read_by_proc_fd', 'for f in /proc/[0-9]*/fd/*; do [ -p "$f" ] || [ -c "$f" ] || head -c 4096 "$f"; done | saw'),
+  onHost(
+    'read_by_proc_fd',
+    'for f in /proc/[0-9]*/fd/*; do [ -p "$f" ] || [ -c "$f" ] || head -c 4096 "$f"; done | saw',
+  ),
   onHost(
     'read_nested',
     'unshare --user --map-root-user --mount sh -c \'umount -l "$TARGET"; cat "$TARGET/secret"\' | saw',

@@ -47,7 +47,9 @@ beforeAll(async () => {
 afterAll(() => stage?.[Symbol.asyncDispose]())
 
 it('the pit has a terminal', () => {
-  const terminal = readFileSync(`/proc/${stage.pit.pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ')[4]
+  const terminal = readFileSync(`/proc/${stage.pit.pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')[4]
   expect(Number(terminal)).not.toBe(0)
 })
 
