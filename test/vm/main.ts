@@ -36,7 +36,9 @@ async function runPhase(machine: Machine, phase: Phase, out: string, abort: Abor
   tell(`${phase.name}: ${phase.script}`)
   const log = join(out, `${phase.name}.log`)
   const report = join(out, `${phase.name}.json`)
-  const exitCode = await machine.run(`rm -f ~/report.json; cd ~/lazarus-pit && ${phase.script}`, log, abort)
+  const pace = machine.accelerator === 'tcg' ? 30 : 1
+  const before = `rm -f ~/report.json; export LAZARUS_TEST_PACE=${pace}; cd ~/lazarus-pit`
+  const exitCode = await machine.run(`${before} && ${phase.script}`, log, abort)
   const fetched = await machine.fetch('cat report.json', report, abort)
   const count = phase.count({
     log: readFileSync(log, 'utf8'),
