@@ -20,7 +20,7 @@ export const limits = z.strictObject({
     .int()
     .min(1024 ** 2)
     .optional()
-    .meta({ description: 'Bytes in the layer and the in-cell home; also the largest single file' }),
+    .meta({ description: 'Bytes of the largest single file. What the layer and the in-cell home hold in all is told by usage, not enforced' }),
   tmp: z
     .int()
     .min(64 * 1024)
