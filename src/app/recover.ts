@@ -2,6 +2,8 @@ import type { SandboxHandle } from '../contract/seat.ts'
 import { seatExited } from '../domain/decide.ts'
 import type { MissionState, SeatState } from '../domain/mission.ts'
 import { isoTime } from '../kernel/clock.ts'
+import { asLazarusError } from '../kernel/errors.ts'
+import type { CellDriver } from '../ports/cell-driver.ts'
 import { type Context, driverFor, sandboxName, seatKey } from './context.ts'
 import { finishArchive, finishDestroy } from './end-mission.ts'
 import { releaseSeat } from './release-seat.ts'
@@ -81,17 +83,26 @@ async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Prom
   await clearDead(ctx, mission.mission_id, seat.agent_id)
 }
 
-/** Ends sandboxes of this state directory that no seat claims in their generation. */
+/** A level whose runtime is missing or broken is no reason not to serve the others. */
 async function reapUnowned(ctx: Context): Promise<void> {
   for (const driver of ctx.drivers.values()) {
-    for (const handle of await driver.list()) {
-      if (isOwned(ctx, handle)) continue
+    await reap(ctx, driver).catch((error: unknown) => {
+      const { code, message } = asLazarusError(error)
       ctx.log.warn(
-        { mission_id: handle.mission_id, agent_id: handle.agent_id, generation: handle.generation },
-        'reaping a sandbox that no seat owns',
+        { level: driver.level, code, message },
+        'a level could not be searched for sandboxes that no seat owns',
       )
-      await driver.destroy(handle)
-    }
+    })
+  }
+}
+
+/** Ends sandboxes of this state directory that no seat claims in their generation. */
+async function reap(ctx: Context, driver: CellDriver): Promise<void> {
+  for (const handle of await driver.list()) {
+    if (isOwned(ctx, handle)) continue
+    const { mission_id, agent_id, generation } = handle
+    ctx.log.warn({ mission_id, agent_id, generation }, 'reaping a sandbox that no seat owns')
+    await driver.destroy(handle)
   }
 }
 
