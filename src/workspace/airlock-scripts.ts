@@ -16,9 +16,8 @@ const MOST_FIFOS = 512
 export const ENTER = `
 look=$1 mounted=$2 kilobytes=$3 caps=$4 script=$5
 shift 5
-mkdir /scratch/home
-if [ -n "$look" ]; then
-  find "$look" -xdev -type p -printf '%P\\0' >/scratch/fifos
+if [ -n "$look" ]; then find "$look" -xdev -type p -printf '%P\\0' >/scratch/fifos; fi
+if [ -s /scratch/fifos ]; then
   count=$(tr -cd '\\0' </scratch/fifos | wc -c)
   if [ "$count" -gt ${MOST_FIFOS} ]; then echo "fatal: the worktree holds $count FIFOs" >&2; exit 1; fi
   xargs -0 -r -I '{}' mount --no-mtab --bind /dev/null "$mounted/{}" </scratch/fifos || exit 1
@@ -53,26 +52,24 @@ cd /workspace
 
 /**
  * $1 branch. The tip is the seat's branch, or HEAD where the branch is its ancestor: an agent that went on elsewhere
- * loses nothing. At most 1,001 entries of git status, each ended by NUL.
+ * loses nothing. Of each process that is saved here a collection is a millisecond quicker.
  */
 const FACTS = `${WORKTREE}
-git rev-parse --git-dir >/dev/null
-tip=$(git rev-parse -q --verify "refs/heads/$1^{commit}") || tip=
-head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=
+printf '%s\\n' "refs/heads/$1^{commit}" 'HEAD^{commit}' | git cat-file --batch-check='%(objectname)' >/scratch/ids
+{ read -r tip missing && [ -z "$missing" ] || tip=; read -r head missing && [ -z "$missing" ] || head=; } </scratch/ids
 if [ -z "$tip" ]; then tip=$head
-elif [ -n "$head" ] && git merge-base --is-ancestor "$tip" "$head"; then tip=$head; fi
+elif [ -n "$head" ] && [ "$head" != "$tip" ] && git merge-base --is-ancestor "$tip" "$head"; then tip=$head; fi
 git status --porcelain=v1 -z --untracked-files=normal --no-renames >/scratch/status
-head -z -n 1001 /scratch/status >/scratch/entries
 shift
 `
 
-/**
- * stdin: "^<id>" of everything that is kept elsewhere. Answers the number of commits that any ref or HEAD adds, a
- * newline, and the entries.
- */
+/** At most 1,000 entries of git status, each ended by NUL, and one that is empty. */
+const ENTRIES = "head -z -n 1000 /scratch/status; printf '\\0'"
+
+/** stdin: "^<id>" of everything that is kept elsewhere. Answers how many commits any ref or HEAD adds, a newline, entries. */
 export const COUNT_WORK = `${FACTS}
 git rev-list --count --ignore-missing --all $head --stdin
-cat /scratch/entries
+${ENTRIES}
 `
 
 const PACK_TIP = `
@@ -84,12 +81,12 @@ exec git pack-objects --revs --thin --stdout --delta-base-offset -q </scratch/re
 `
 
 /**
- * After the branch: ids that the receiver has. Answers "<bytes of the entries> <tip or nothing>", a newline, the
- * entries, and, for a tip that the receiver lacks, a pack.
+ * After the branch: ids that the receiver has. Answers "<tip or nothing>", a newline, entries, and, for a tip
+ * that the receiver lacks, a pack.
  */
 export const PACK_WORK = `${FACTS}
-echo "$(wc -c </scratch/entries) $tip"
-cat /scratch/entries
+echo "$tip"
+${ENTRIES}
 for id in '' "$@"; do if [ "$id" = "$tip" ]; then exit 0; fi; done
 ${PACK_TIP}`
 

@@ -128,7 +128,7 @@ const airlockCommand = (passage: Passage, limits: AirlockLimits): readonly strin
 /** The agent's own configuration is still read in here; these settings only keep honest repositories quick and quiet. */
 const AIRLOCK_ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: SYSTEM_PATH,
-  HOME: '/scratch/home',
+  HOME: '/scratch',
   TMPDIR: '/scratch',
   LC_ALL: 'C.UTF-8',
   LANGUAGE: 'C',

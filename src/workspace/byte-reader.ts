@@ -1,4 +1,4 @@
-/** Reads a stream in parts: a line, some bytes, the rest. What is short is the end of the stream. */
+/** Reads a stream in parts: up to some byte, then the rest. */
 export class ByteReader {
   readonly #chunks: AsyncIterator<Uint8Array>
   #held: Buffer = Buffer.alloc(0)
@@ -7,21 +7,18 @@ export class ByteReader {
     this.#chunks = chunks[Symbol.asyncIterator]()
   }
 
-  /** Without its newline; one that is longer than `most` is cut. */
-  async line(most: number): Promise<string> {
-    while (!this.#held.includes(10) && this.#held.length <= most && (await this.#more())) {}
-    const end = this.#held.indexOf(10)
-    const length = Math.min(end < 0 ? this.#held.length : end, most)
-    const line = this.#held.toString('latin1', 0, length)
-    this.#held = this.#held.subarray(length + 1)
-    return line
-  }
-
-  async bytes(count: number): Promise<Buffer> {
-    while (this.#held.length < count && (await this.#more())) {}
-    const taken = this.#held.subarray(0, count)
-    this.#held = this.#held.subarray(taken.length)
-    return taken
+  /** Up to the byte `end`, without it; null when that does not come within `most` bytes. */
+  async until(end: number, most: number): Promise<Buffer | null> {
+    for (let seen = 0; ; ) {
+      const at = this.#held.indexOf(end, seen)
+      if (at >= 0) {
+        const part = this.#held.subarray(0, at)
+        this.#held = this.#held.subarray(at + 1)
+        return at <= most ? part : null
+      }
+      seen = this.#held.length
+      if (seen > most || !(await this.#more())) return null
+    }
   }
 
   async *rest(): AsyncGenerator<Uint8Array> {

@@ -28,8 +28,9 @@ export interface CollectContext {
 
 /** Of the entries of git status, each ended by NUL. */
 const STATUS_BYTES = 8 * 1024 ** 2
-export const MOST_PATHS = 1000
+const MOST_PATHS = 1000
 const LONGEST_LINE = 100
+const NEWLINE = 10
 const NOTHING = { ahead: 0, commits: [], diffstat: { files: 0, insertions: 0, deletions: 0 } }
 
 /** Brings the commits of a seat into the trusted repository, and says what became of its work. */
@@ -86,28 +87,36 @@ async function receiveWork(context: CollectContext, head: string | null): Promis
 }
 
 async function readWork(reader: ByteReader, stream: Stream): Promise<Work> {
-  const line = await reader.line(LONGEST_LINE)
-  const [, size = '', tip = ''] = /^(\d{1,9}) ([0-9a-f]{40})?$/.exec(line) ?? []
-  const isTooLarge = Number(size) > STATUS_BYTES
-  const entries = isTooLarge ? Buffer.alloc(0) : await reader.bytes(Number(size))
-  if (size !== '' && !isTooLarge && entries.length === Number(size))
-    return { tip: tip === '' ? null : tip, uncommitted: pathsOf(entries) }
+  const answer = await readAnswer(reader)
+  if (answer !== null && /^([0-9a-f]{40})?$/.test(answer.line))
+    return { tip: answer.line === '' ? null : answer.line, uncommitted: answer.paths }
   await reader.leave()
   const done = await stream.done
-  if (done !== null && done.ended === 'exit') requireAnswer(done)
-  if (isTooLarge) throw refused('The worktree answered too much', `${size} bytes of status`)
   if (done !== null) requireAnswer(done)
-  throw refused('The worktree answered oddly', JSON.stringify(line))
+  throw refused('The worktree answered oddly or too much', JSON.stringify(answer?.line ?? ''))
 }
 
-/** "XY path", as git status has it. */
-const pathsOf = (entries: Buffer): readonly string[] =>
-  entries
-    .toString('utf8')
-    .split('\0')
-    .filter(Boolean)
-    .slice(0, MOST_PATHS)
-    .map((entry) => entry.slice(3))
+interface Answer {
+  readonly line: string
+  readonly paths: readonly string[]
+}
+
+/** A line, then entries of git status up to an empty one; null when they do not come. */
+async function readAnswer(reader: ByteReader): Promise<Answer | null> {
+  const line = await reader.until(NEWLINE, LONGEST_LINE)
+  const paths: string[] = []
+  for (let room = STATUS_BYTES; line !== null; ) {
+    const entry = await reader.until(0, room)
+    if (entry === null) return null
+    if (entry.length === 0) return { line: line.toString('latin1'), paths }
+    room -= entry.length
+    if (paths.length < MOST_PATHS) paths.push(pathOf(entry))
+  }
+  return null
+}
+
+/** An entry is "XY path". */
+const pathOf = (entry: Buffer): string => entry.toString('utf8', 3)
 
 async function admitPack(stream: Stream, tip: string, context: CollectContext): Promise<void> {
   const { trusted, max_bytes, abort } = context
@@ -134,12 +143,17 @@ export async function uncollected(context: CollectContext): Promise<Uncollected>
       .join(''),
   )
   const passage = { script: COUNT_WORK, args: [`mission/${agent_id}`], ...view, unprivileged: true, abort }
-  const done = await airlock.pass(passage, { stdin, max_stdout_bytes: STATUS_BYTES })
-  const end = done.stdout.indexOf(10)
-  const count = /^\d{1,15}$/.exec(done.stdout.toString('latin1', 0, Math.max(end, 0)))?.[0]
+  const stream = streamOf((on_stdout) =>
+    airlock.pass(passage, { stdin, on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
+  )
+  const reader = new ByteReader(stream.chunks)
+  const answer = await readAnswer(reader)
+  await reader.leave()
+  const done = await stream.done
+  if (done?.exit_code === 0 && answer !== null && /^\d{1,15}$/.test(answer.line))
+    return { commits: Number(answer.line), paths: answer.paths }
   // A repository that git cannot read is work that nobody has: the operator decides.
-  if (done.exit_code !== 0 || count === undefined) return { commits: 0, paths: ['.git'] }
-  return { commits: Number(count), paths: pathsOf(done.stdout.subarray(end + 1)) }
+  return { commits: 0, paths: ['.git'] }
 }
 
 function requireAnswer(done: RunResult): void {

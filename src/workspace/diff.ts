@@ -38,7 +38,7 @@ export async function diff(
     airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
   )
   const reader = new ByteReader(stream.chunks)
-  const worktree = await reader.line(LONGEST_LINE)
+  const worktree = (await reader.until(10, LONGEST_LINE))?.toString('latin1') ?? ''
   const options = { repository: trusted.path, strict: false, max_bytes: context.max_bytes, abort, refuse: refused }
   await using quarantine = await receiveFrom({ chunks: reader.rest(), done: stream.done }, options)
   if (!/^[0-9a-f]{40}$/.test(worktree)) throw refused('The worktree named an odd commit', worktree)
