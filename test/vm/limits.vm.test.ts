@@ -14,9 +14,10 @@ beforeAll(async () => {
 afterAll(() => pit?.[Symbol.asyncDispose]())
 
 /** 256 MiB, piece by piece: a longer constant would be held twice. */
-const TAKE = 'perl -e \'my $x = ""; $x .= "x" x 1048576 for 1 .. 256; print "took it\\n"\''
-/** An agent that does so once it was measured and somebody says so. */
-const GREEDY = ['sh', '-c', `until [ -e go ]; do sleep 0.2; done; ${TAKE}; sleep infinity`]
+const take = (then: string): string =>
+  `exec perl -e '$| = 1; my $x = ""; $x .= "x" x 1048576 for 1 .. 256; print "took it\\n"; ${then}'`
+/** An agent that does so itself, once it was measured and somebody says so. */
+const GREEDY = ['sh', '-c', `until [ -e go ]; do sleep 0.2; done; ${take('sleep')}`]
 /** Wants two processors. */
 const BUSY = 'while :; do :; done & while :; do :; done'
 
@@ -58,7 +59,7 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
 
   test('memory: a command run in the seat counts too', async () => {
     await mission.seat('helper', { memory: 128 * MIB })
-    const { exit_code, stdout } = await mission.exec('helper', TAKE)
+    const { exit_code, stdout } = await mission.exec('helper', take('exit'))
     expect(exit_code).not.toBe(0)
     expect(stdout).toBe('')
   })
