@@ -4,6 +4,7 @@ import { holdsLayer, type MissionState, type SeatState } from '../domain/mission
 import { seatPolicy } from '../domain/policy.ts'
 import { seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
+import { Slots } from '../kernel/queues.ts'
 import { type Context, driverFor, seatKey } from './context.ts'
 import { runningSeat } from './exec-command.ts'
 import { layerOf } from './executors.ts'
@@ -73,6 +74,9 @@ function seatWithWork(ctx: Context, mission_id: string, agent_id: string): { sta
   )
 }
 
+/** Seats of a mission that are looked into at the same time. */
+const LOOKS_AT_ONCE = 4
+
 /** Throws work_uncollected when one of the seats holds work that the trusted repository does not. */
 export async function requireCollected(
   ctx: Context,
@@ -81,11 +85,13 @@ export async function requireCollected(
   abort: AbortSignal,
 ): Promise<void> {
   const held: Record<string, { commits: number; paths: readonly string[] }> = {}
-  for (const seat of seats) {
-    if (!holdsLayer(seat) || seat.status === 'failed' || seat.role === 'read') continue
+  const asked = seats.filter((seat) => holdsLayer(seat) && seat.status !== 'failed' && seat.role !== 'read')
+  const slots = new Slots(LOOKS_AT_ONCE)
+  const look = async (seat: SeatState) => {
     const { commits, paths } = await ctx.workspace.uncollected(layerOf(state, seat), abort)
     if (commits > 0 || paths.length > 0) held[seat.agent_id] = { commits, paths: paths.slice(0, 20) }
   }
+  await Promise.all(asked.map((seat) => slots.run(() => look(seat))))
   const names = Object.keys(held)
   if (names.length === 0) return
   throw new LazarusError('work_uncollected', `Work that no ref has is in the seats of: ${names.join(', ')}`, {

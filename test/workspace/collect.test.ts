@@ -41,6 +41,53 @@ describe.each(['overlay', 'clone'] as const)('collecting from a seat with a priv
   })
 })
 
+describe('a seat that did nothing', () => {
+  it('is told without git, also after its branch moved to what the origin has', async () => {
+    const origin = makeOrigin(bed.path('origin'))
+    const seat = await bed.seat(origin)
+    const nothing = { commits: 0, paths: [] }
+    writeFileSync(join(seat.directory, 'upper/.git/config'), '[core]\n\trepositoryformatversion = 999\n') // git would fail
+    expect(await bed.workspace.uncollected(seat.layer, never)).toEqual(nothing)
+    expect(await bed.workspace.collect(seat.layer, never)).toMatchObject({
+      outcome: 'no_change',
+      head: seat.layer.base.commit,
+      uncommitted: [],
+    })
+    const empty = await bed.seat(null)
+    expect(await bed.workspace.uncollected(empty.layer, never)).toEqual(nothing)
+    expect(await bed.workspace.collect(empty.layer, never)).toMatchObject({ outcome: 'no_change', head: null })
+  })
+
+  it.each([
+    ['a file', 'echo > f', 'f'],
+    ['a hidden file', 'echo > .f', '.f'],
+    ['a file of two dots', 'echo > ..f', '..f'],
+    ['a deletion alone', 'rm README.md', 'README.md'],
+    ['a change in place', 'echo >> README.md', 'README.md'],
+    ['a directory', 'mkdir d; echo > d/f', 'd/'],
+    ['a name like that of a seed', `echo > 'HEAD .git'`, 'HEAD .git'],
+    ['a broken link', 'ln -s nowhere l', 'l'],
+    ['no repository any more', 'rm -rf .git', '.git'],
+  ])('is not taken for one that left %s', async (_what, script, path) => {
+    const seat = await bed.seat(makeOrigin(bed.path('origin')))
+    await seat.sh(script)
+    expect((await bed.workspace.uncollected(seat.layer, never)).paths).toEqual([path])
+  })
+
+  it.each([
+    [
+      'an object on no branch',
+      'git commit-tree -m x HEAD^{tree} > .git/mine; git update-ref refs/x/y $(cat .git/mine)',
+    ],
+    ['a stash', 'echo more >> README.md; git stash -q'],
+    ['another branch', 'git checkout -q -b other; git commit -q --allow-empty -m x; git checkout -q mission/builder'],
+  ])('is not taken for one that left %s', async (_what, script) => {
+    const seat = await bed.seat(makeOrigin(bed.path('origin')))
+    await seat.sh(script)
+    expect((await bed.workspace.uncollected(seat.layer, never)).commits).toBeGreaterThan(0)
+  })
+})
+
 describe('collecting', () => {
   const head = (trusted: string) => hostGit(trusted, 'rev-parse', 'refs/heads/mission/builder')
 
