@@ -78,10 +78,12 @@ async function start(socket: string, options: ServiceOptions): Promise<PodmanSer
   // Before it answers: a pit that is killed here finds it again, too.
   const record = { pid: child.pid, start_time: startTime(child.pid) ?? '' }
   writeFileSync(recordPath(options.directory), JSON.stringify(record), { mode: 0o600 })
-  const reason = await Promise.race([failed, untilAnswers(socket)])
+  const settled = new AbortController()
+  const reason = await Promise.race([failed, untilAnswers(socket, settled.signal)])
+  settled.abort()
   child.unref()
   if (reason === null) return ours(socket, options.directory, record)
-  sendSignal(child.pid, 'SIGKILL')
+  if (isAlive(record.pid, record.start_time)) sendSignal(record.pid, 'SIGKILL')
   throw cannotStart(reason)
 }
 
@@ -104,9 +106,10 @@ function readRecord(directory: string): ServiceRecord | null {
   }
 }
 
-async function untilAnswers(socket: string): Promise<string | null> {
+/** Ends with `settled` too: a poll that goes on would keep the process of the pit, or of the doctor, from its end. */
+async function untilAnswers(socket: string, settled: AbortSignal): Promise<string | null> {
   const deadline = performance.now() + START_TIMEOUT_MS
-  while (performance.now() < deadline) {
+  while (performance.now() < deadline && !settled.aborted) {
     if (await answers(socket)) return null
     await new Promise((go) => setTimeout(go, 5))
   }
