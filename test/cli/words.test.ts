@@ -30,6 +30,7 @@ const CONTRACT = [
   'seat add',
   'seat ls',
   'seat rm',
+  'seat usage',
   'exec',
   'logs',
   'kill',
