@@ -37,6 +37,7 @@ export function worktreeAndPodman(peers: Peers, repository: string, dir: string)
   let count = 0
   return {
     name: WORKTREE,
+    every: 3,
     sample: async () => {
       const worktree = join(dir, `worktree-${++count}`)
       const added = await timed('git', [
