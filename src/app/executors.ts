@@ -104,7 +104,11 @@ export async function requireOutsideHomes(ctx: Context, { containerfile }: Polic
 async function sandboxSpec(ctx: Context, work: Work): Promise<SandboxSpec> {
   const { state, seat, layer, door } = work
   const name = sandboxName(state.mission_id, seat)
-  const inside = await insideSpec(ctx, state, seat)
+  const [inside, run_dir, homes] = await Promise.all([
+    insideSpec(ctx, state, seat),
+    ctx.runDirs.make(name),
+    ctx.homes.registered(),
+  ])
   const own: SandboxMount[] = [
     { kind: 'bind', target: '/run/lazarus', source: door!, read_only: true },
     { kind: 'tmpfs', target: '/tmp', bytes: inside.policy.limits.tmp ?? 1024 ** 3 },
@@ -115,8 +119,8 @@ async function sandboxSpec(ctx: Context, work: Work): Promise<SandboxSpec> {
     command: seat.command,
     mounts: [...layer, ...own],
     log_path: ctx.cells.logPath(state.mission_id, seat.agent_id),
-    run_dir: await ctx.runDirs.make(name),
-    hidden_paths: [...(await ctx.homes.registered()), ...ctx.ownPaths],
+    run_dir,
+    hidden_paths: [...homes, ...ctx.ownPaths],
   }
 }
 

@@ -22,6 +22,7 @@ export class MissionBook {
   readonly #deps: Deps
   readonly #states = new Map<string, MissionState>()
   readonly #queue = new KeyedQueue()
+  readonly #views = new KeyedQueue()
   /** Called after each change, with the state before and after. */
   onChange: ((before: MissionState | null, after: MissionState) => void) | null = null
 
@@ -59,22 +60,31 @@ export class MissionBook {
     })
   }
 
-  /** Appends what `decide` says about the present state; resolves to the state after it, once that is durable. */
-  async commit(mission_id: string, decide: Decide): Promise<MissionState> {
-    return this.#queue.run(mission_id, async () => {
-      const before = this.get(mission_id)
-      const events = decide(before)
-      if (events.length === 0) return before
-      const recorded = await this.#deps.ledger.append(mission_id, before.version, events)
-      const after = fold(recorded, before)!
-      this.#remember(mission_id, after)
-      if (after.status !== 'destroyed') await this.#view(after, recorded)
-      return after
-    })
+  /**
+   * Appends what `decide` says about the present state; resolves to the state after it, once that is durable and, unless
+   * only `begun` is asked for, its views are written. Who asks for `begun` commits once more before it answers: views
+   * are written one after the other.
+   */
+  async commit(mission_id: string, decide: Decide, views: 'written' | 'begun' = 'written'): Promise<MissionState> {
+    const { state, written } = await this.#queue.run(mission_id, () => this.#append(mission_id, decide))
+    if (views === 'written') await written
+    return state
+  }
+
+  async #append(mission_id: string, decide: Decide): Promise<{ state: MissionState; written: Promise<void> }> {
+    const before = this.get(mission_id)
+    const events = decide(before)
+    if (events.length === 0) return { state: before, written: Promise.resolve() }
+    const recorded = await this.#deps.ledger.append(mission_id, before.version, events)
+    const state = fold(recorded, before)!
+    this.#remember(mission_id, state)
+    const written = this.#views.run(mission_id, () => this.#view(state, recorded))
+    return { state, written }
   }
 
   /** A view that cannot be written (a full disk) is made up for by the next write; the ledger holds the truth. */
   async #view(state: MissionState, recorded: Parameters<CellDirectory['write']>[1]): Promise<void> {
+    if (state.status === 'destroyed') return
     try {
       await this.#deps.cells.write(state, recorded)
     } catch (error) {

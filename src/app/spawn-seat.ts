@@ -36,7 +36,11 @@ export async function addSeat(
       // The present state is asked first: the environment of a seat that is taken must not be overwritten.
       requestSeat(ctx.book.get(mission_id), request, hashToken(token))
       await keepEnvironment(ctx, mission_id, request)
-      const intended = await ctx.book.commit(mission_id, (state) => requestSeat(state, request, hashToken(token)))
+      const intended = await ctx.book.commit(
+        mission_id,
+        (state) => requestSeat(state, request, hashToken(token)),
+        'begun',
+      )
       const state = await spawn(ctx, intended, seatOf(intended, request.agent_id), began, abort)
       const seat = seatOf(state, request.agent_id)
       return { ...seatView(state, seat), token, spawn_ms: seat.spawn_ms ?? 0 }

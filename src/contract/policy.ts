@@ -20,7 +20,10 @@ export const limits = z.strictObject({
     .int()
     .min(1024 ** 2)
     .optional()
-    .meta({ description: 'Bytes of the largest single file. What the layer and the in-cell home hold in all is told by usage, not enforced' }),
+    .meta({
+      description:
+        'Bytes of the largest single file. What the layer and the in-cell home hold in all is told by usage, not enforced',
+    }),
   tmp: z
     .int()
     .min(64 * 1024)

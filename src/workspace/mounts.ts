@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { HullMount } from '../linux/mount-table.ts'
 import type { SandboxMount } from '../ports/cell-driver.ts'
 import { OBJECTS_IN_CELL } from './base-checkout.ts'
-import type { WorktreeForm } from './layer.ts'
+import type { WorktreeForm } from './layer-record.ts'
 
 /** Host directories of one seat. */
 export interface SeatPlaces {
