@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 
 const TREE = '/sys/fs/cgroup'
 
@@ -10,6 +12,13 @@ export async function processesWith(word: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
   const lines = await Promise.all(pids.map((pid) => read(`/proc/${pid}/cmdline`)))
   return pids.filter((_, at) => lines[at]?.split('\0').some((argument) => argument.includes(word))).map(Number)
+}
+
+/** What the host still shows of a seat: cgroups and containers with the mission's id in their names. */
+export async function tracesOf(missionId: string): Promise<string[]> {
+  const cgroups = await readdir(join(TREE, 'user.slice'), { recursive: true })
+  const { stdout } = await promisify(execFile)('podman', ['ps', '--all', '--format', '{{.Names}}'])
+  return [...cgroups.map((path) => basename(path)), ...stdout.split('\n')].filter((name) => name.includes(missionId))
 }
 
 /** The cgroup of a process and those above it, the nearest first. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PitProcess } from '../../support/pit-process.ts'
-import { processesWith } from '../cgroup-witness.ts'
+import { processesWith, tracesOf } from '../cgroup-witness.ts'
 import { LEVELS, MIB, Mission } from '../seat-with-limits.ts'
 
 /** On a machine whose administrator delegates memory and pids but no cpu (test/vm/guest/undelegate made it one). */
@@ -29,6 +29,7 @@ describe.each(LEVELS)('a limit that is not delegated, at %s', (level) => {
     expect(body.error.message).toContain('limits.cpu')
     expect(body.error.remedy).not.toBe('')
     expect(await processesWith(word)).toEqual([])
+    expect(await tracesOf(mission.id)).toEqual([])
     const { body: seats } = await pit.call('GET', `/v1/missions/${mission.id}/seats`)
     expect(seats.seats.map((seat: { status: string }) => seat.status)).not.toContain('active')
   })
@@ -36,6 +37,7 @@ describe.each(LEVELS)('a limit that is not delegated, at %s', (level) => {
   test('is refused by name only: without it the same seat starts, and says what it lacks', async () => {
     const { isolation } = await mission.seat('plain', { memory: 256 * MIB })
     expect(isolation.effective.degraded).toContain('limits.cpu')
+    expect(await tracesOf(mission.id)).not.toEqual([])
     expect(isolation.effective.limits.memory).toEqual({ value: 256 * MIB, enforced_by: 'cgroup' })
   })
 })
