@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const TREE = '/sys/fs/cgroup'
@@ -14,11 +14,18 @@ export async function processesWith(word: string): Promise<number[]> {
   return pids.filter((_, at) => lines[at]?.split('\0').some((argument) => argument.includes(word))).map(Number)
 }
 
+/** Names of all cgroups below a directory; they may vanish while we look. */
+async function cgroupsBelow(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  return [...names, ...(await Promise.all(names.map((name) => cgroupsBelow(join(directory, name))))).flat()]
+}
+
 /** What the host still shows of a seat: cgroups and containers with the mission's id in their names. */
 export async function tracesOf(missionId: string): Promise<string[]> {
-  const cgroups = await readdir(join(TREE, 'user.slice'), { recursive: true })
+  const cgroups = await cgroupsBelow(join(TREE, 'user.slice'))
   const { stdout } = await promisify(execFile)('podman', ['ps', '--all', '--format', '{{.Names}}'])
-  return [...cgroups.map((path) => basename(path)), ...stdout.split('\n')].filter((name) => name.includes(missionId))
+  return [...cgroups, ...stdout.split('\n')].filter((name) => name.includes(missionId))
 }
 
 /** The cgroup of a process and those above it, the nearest first. */
