@@ -13,7 +13,12 @@ const OF_THE_PIT = 'canary-in-the-environment-of-the-pit'
 const OF_BOB = 'canary-in-the-environment-of-bob'
 const OF_AN_EXEC = 'canary-in-the-environment-of-an-exec'
 /** Whoever starts the pit has open a file and a directory that are nobody else's business. */
-const CARELESS = ['bash', '-c', 'exec 7<"$SECRET_FILE" 8<"${SECRET_FILE%/*}" 9>/dev/null; exec "$@"', 'careless']
+const CARELESS = [
+  'bash',
+  '-c',
+  'exec 7<"$SECRET_FILE" 8<"${SECRET_FILE%/*}" 9>/dev/null; exec "$@" 2>"$PIT_LOG"',
+  'careless',
+]
 
 const DESCRIPTORS = 'print join(" ", grep { -l "/proc/self/fd/$_" } 0 .. 4095), "\\n"'
 /** What /proc tells of everybody, as lines. */
@@ -26,6 +31,7 @@ const DIAL = `use Socket; for my $to (@ARGV) {
 
 let stage: Stage
 let scratch: string
+let desk: string
 let paths: string[]
 let abstract: string
 const servers: Server[] = []
@@ -53,23 +59,23 @@ async function furnishHost(): Promise<void> {
 }
 
 beforeAll(async () => {
-  const file = mkdtempSync('/var/tmp/secret-')
+  desk = mkdtempSync('/var/tmp/desk-')
   stage = await Stage.open(
     {
       OF_THE_PIT,
-      SECRET_FILE: join(file, 'secret'),
+      SECRET_FILE: join(desk, 'secret'),
+      PIT_LOG: join(desk, 'log'),
       SSH_AUTH_SOCK: '/tmp/agent',
       DBUS_SESSION_BUS_ADDRESS: 'unix:abstract=bus',
     },
     {},
     ['bash', '-c', 'echo canary >"$SECRET_FILE"; exec "$@"', 'secret', ...CARELESS],
   )
-  rmSync(file, { recursive: true })
   await furnishHost()
 })
 afterAll(async () => {
   for (const server of servers) server.close()
-  if (scratch) rmSync(scratch, { recursive: true, force: true })
+  for (const directory of [scratch, desk]) if (directory) rmSync(directory, { recursive: true, force: true })
   await stage?.[Symbol.asyncDispose]()
 })
 
@@ -145,6 +151,19 @@ describe.each(LEVELS)('what a cell of %s is born with', (level) => {
     expect(environments.includes(OF_AN_EXEC), 'positive control: it ran with it').toBe(true)
     for (const word of [OF_BOB, OF_AN_EXEC, 'canary-of-stdin', stage.pit.token, OF_THE_PIT])
       expect(lines.includes(word), word).toBe(false)
+  })
+
+  it('leaves no secret in logs, events and records', async () => {
+    await bob.run(['cat'], { env: { OF_AN_EXEC }, stdin: 'canary-of-stdin' })
+    const log = readFileSync(join(desk, 'log'), 'utf8')
+    expect(log, 'positive control: requests are logged').toContain('/exec')
+    const secrets = [stage.pit.token, bob.token, OF_THE_PIT, OF_BOB, OF_AN_EXEC, 'canary-of-stdin']
+    expect(secrets.filter((secret) => log.includes(secret))).toEqual([])
+    const events = JSON.stringify((await stage.pit.call('GET', `/v1/events?mission_id=${mission.id}`)).body)
+    expect(events, 'positive control: names are told').toContain('"OF_BOB"')
+    expect(secrets.filter((secret) => events.includes(secret))).toEqual([])
+    const kept = secrets.map((secret) => stage.keptIn(secret))
+    expect(kept).toEqual([['operator.token'], [], [], [expect.stringMatching(/^vault\//)], [], []])
   })
 
   it('is no socket of the host', async () => {

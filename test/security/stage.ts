@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import { until } from '../conformance/cell-driver/trial.ts'
 import { type Answer, PitProcess } from '../support/pit-process.ts'
@@ -22,10 +22,12 @@ export interface ExecAnswer {
 /** One agent's seat, as an attacker or a victim sits in it. */
 export class SeatOnStage {
   readonly path: string
+  readonly token: string
   readonly #stage: Stage
 
-  constructor(stage: Stage, mission_id: string, agent_id: string) {
+  constructor(stage: Stage, mission_id: string, agent_id: string, token: string) {
     this.#stage = stage
+    this.token = token
     this.path = `/v1/missions/${mission_id}/seats/${agent_id}`
   }
 
@@ -126,30 +128,42 @@ export class Stage implements AsyncDisposable {
       seat: async (agent_id, seat = {}) => {
         const { status, body } = await this.call('POST', `/v1/missions/${id}/seats`, { agent_id, ...seat })
         if (status !== 201) throw new Error(JSON.stringify(body))
-        return new SeatOnStage(this, id, agent_id)
+        return new SeatOnStage(this, id, agent_id, body.token)
       },
       destroy: async () => (await this.call('DELETE', `/v1/missions/${id}?force=true`)).body,
     }
   }
 
-  /** Everything the pit keeps: ledger, logs, views, archives unpacked, every object of every repository. */
-  everythingKept(): string {
-    const files = readdirSync(this.pit.stateDir, { recursive: true, withFileTypes: true })
-    const paths = files.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-    const contents = paths.map((path) =>
-      (path.endsWith('.zst') ? zstdDecompressSync(readFileSync(path)) : readFileSync(path)).toString('latin1'),
-    )
-    return [...paths, ...contents, ...objectsIn(paths)].join('\n')
+  /**
+   * Where in all that the pit keeps a text stands: files by their path in the state directory, archives unpacked, names
+   * of files included, and every object of every repository and bundle as "objects".
+   */
+  keptIn(text: string): string[] {
+    // Of a layer in use the kernel keeps its own directory shut.
+    const find = spawnSync('find', [this.pit.stateDir, '-type', 'f', '-readable', '-print0'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const paths = find.stdout.split('\0').filter(Boolean)
+    const holds = (path: string) => {
+      const content = readFileSync(path)
+      return path.includes(text) || (path.endsWith('.zst') ? zstdDecompressSync(content) : content).includes(text)
+    }
+    const found = paths.filter(holds).map((path) => relative(this.pit.stateDir, path))
+    return objectsIn(paths).includes(text) ? [...found, 'objects'] : found
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.pit[Symbol.asyncDispose]()
-    await this.#disposable[Symbol.asyncDispose]()
+    try {
+      await this.pit[Symbol.asyncDispose]()
+    } finally {
+      await this.#disposable[Symbol.asyncDispose]()
+    }
   }
 }
 
 /** Every object of every repository and every bundle among these paths. */
-function objectsIn(paths: readonly string[]): string[] {
+function objectsIn(paths: readonly string[]): string {
   const objects = paths
     .filter((path) => /\/objects\/info\/|\/objects\/pack\/|\.git\/HEAD$/.test(path))
     .map((path) => path.replace(/\/(objects\/.*|HEAD)$/, ''))
@@ -167,7 +181,7 @@ function objectsIn(paths: readonly string[]): string[] {
       [...new Set(objects)].map((path) => `${path}/objects\n`).join(''),
     )
     for (const bundle of paths.filter((path) => path.endsWith('.bundle'))) git('bundle', 'unbundle', bundle)
-    return [git('cat-file', '--batch-all-objects', '--batch', '--unordered')]
+    return git('cat-file', '--batch-all-objects', '--batch', '--unordered')
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
