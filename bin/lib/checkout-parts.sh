@@ -77,6 +77,20 @@ modules_do() {
   modules_stamp | as_operator tee "$ROOT/node_modules/.lazarus-stamp" >/dev/null
 }
 
+# ---- podman: starts as the operator. After a power cut or a killed session its books may name processes that are
+# gone; it then refuses every command until it is told so. A migration ends no container here: none is alive.
+
+podman_refusal() { as_operator podman unshare true 2>&1 >/dev/null; }
+podman_missing() {
+  local refusal
+  refusal=$(podman_refusal) || echo "Podman does not start: $refusal"
+}
+podman_present() { as_operator podman --version; }
+podman_do() {
+  [[ $1 == *'podman system migrate'* ]] || die "$1"
+  as_operator podman system migrate >&2
+}
+
 # ---- image: the cell image, tagged by the hash of its inputs
 
 image_missing() {

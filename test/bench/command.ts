@@ -4,6 +4,8 @@ export interface CommandOptions {
   readonly cwd?: string
   readonly environment?: Readonly<Record<string, string>>
   readonly stdin?: AsyncIterable<string>
+  /** Milliseconds after which it is ended, with what it started; it has then failed. Default: never. */
+  readonly timeout_ms?: number
 }
 
 export interface Timed {
@@ -24,7 +26,9 @@ export function timed(file: string, args: readonly string[], options: CommandOpt
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     env: { ...process.env, ...options.environment },
     stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    detached: options.timeout_ms !== undefined, // a process group of its own
   })
+  const hung = options.timeout_ms && setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), options.timeout_ms)
   child.stdout!.on('data', (data: Buffer) => {
     if (stdout.push(data) === 1) first = performance.now() - began
   })
@@ -37,6 +41,7 @@ export function timed(file: string, args: readonly string[], options: CommandOpt
     exit_ms = performance.now() - began
   })
   child.once('close', (code, signal) => {
+    clearTimeout(hung)
     if (code === 0) resolve({ stdout: Buffer.concat(stdout).toString(), first_byte_ms: first, exit_ms })
     else
       reject(

@@ -75,7 +75,7 @@ describe('a mission is refused', () => {
     ],
     [
       'a home through ..',
-      () => mission({ repo: join(pit.stateDir) + '/../homes/alice/project' }),
+      () => mission({ repo: `${join(pit.stateDir)}/../homes/alice/project` }),
       422,
       'home_mount_refused',
     ],

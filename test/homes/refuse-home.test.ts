@@ -122,7 +122,7 @@ describe('refuseHome', () => {
       const run = `${mounts} exec "$@"`
       const args = ['-Urm', 'sh', '-euc', run, 'sh', process.execPath, script, scratch.root, ...asked]
       const child = spawnSync('unshare', args, {
-        env: { PATH: process.env['PATH'], R: scratch.root },
+        env: { PATH: process.env.PATH, R: scratch.root },
         encoding: 'utf8',
       })
       expect(child.stderr).toBe('')

@@ -11,6 +11,6 @@ for (const path of paths) {
     () => null,
     (thrown) => thrown,
   )
-  verdicts.push(isLazarusError(error) ? error.details?.['relation'] : error)
+  verdicts.push(isLazarusError(error) ? error.details?.relation : error)
 }
 console.log(JSON.stringify(verdicts))

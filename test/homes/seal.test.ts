@@ -349,7 +349,7 @@ describe('seals on disk', () => {
     const script = new URL('./seal-once.ts', import.meta.url).pathname
     const setUp = 'mkdir "$R/seals"; mount -t tmpfs -o size=256k tmpfs "$R/seals"; exec "$@"'
     const args = ['-Urm', 'sh', '-euc', setUp, 'sh', process.execPath, script, scratch.root]
-    const child = spawnSync('unshare', args, { env: { PATH: process.env['PATH'], R: scratch.root }, encoding: 'utf8' })
+    const child = spawnSync('unshare', args, { env: { PATH: process.env.PATH, R: scratch.root }, encoding: 'utf8' })
     expect(JSON.parse(child.stdout)).toEqual({ code: 'storage_full', left: [] })
   })
 })

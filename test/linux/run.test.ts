@@ -13,7 +13,7 @@ describe('run', () => {
   })
 
   it('hands on the given environment and no other', async () => {
-    process.env['LAZARUS_TEST_LEAK'] = 'leaked'
+    process.env.LAZARUS_TEST_LEAK = 'leaked'
     expect((await run('/usr/bin/env', [], { environment: { ONLY: 'this' } })).stdout.toString()).toBe('ONLY=this\n')
   })
 

@@ -7,7 +7,7 @@ const asOperator = (args: readonly string[], options = {}) => run('bin/as-operat
 
 describe('bin/as-operator', () => {
   it('started this suite: an ordinary user, Node 24, cgroup v2, a private runtime directory', () => {
-    const runtime = process.env['XDG_RUNTIME_DIR'] ?? ''
+    const runtime = process.env.XDG_RUNTIME_DIR ?? ''
     expect(process.getuid?.()).not.toBe(0)
     expect(Number(process.versions.node.split('.')[0])).toBeGreaterThanOrEqual(24)
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).toMatch(/ \/sys\/fs\/cgroup .* - cgroup2 /)

@@ -12,7 +12,7 @@ const AUTHOR = {
   GIT_COMMITTER_EMAIL: 'ada@example.org',
 }
 const CLEAN = {
-  PATH: process.env['PATH'],
+  PATH: process.env.PATH,
   HOME: '/nonexistent',
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_CONFIG_GLOBAL: '/dev/null',

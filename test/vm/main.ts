@@ -88,8 +88,7 @@ async function main(counts: Count[], abort: AbortSignal): Promise<void> {
 
   if (options.shell) {
     process.stdout.write(`${machine.login}\n`)
-    await new Promise((done) => abort.addEventListener('abort', done, { once: true }))
-    return
+    return machine.stays(abort)
   }
   const chosen = phases.filter((phase) => !options.only || options.only.includes(phase.name))
   for (const phase of chosen) counts.push(await runPhase(machine, phase, out, abort))

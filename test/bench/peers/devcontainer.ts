@@ -4,6 +4,9 @@ import { output, timed } from '../command.ts'
 import type { Contender } from '../contest.ts'
 import type { Peers } from './peers.ts'
 
+/** It learns of the start of its container from `podman events`, and waits for ever when it listens too late. */
+const HUNG_MS = 20_000
+
 /**
  * `devcontainer up` against rootless Podman, with the image present and a workspace that is checked out already. Each
  * sample is a new container. Two things are taken off it that would only slow it down: it finds its control manifest
@@ -36,7 +39,8 @@ export async function devcontainerUp(peers: Peers, workspace: string, dir: strin
         '--id-label',
         `bench=${++count}`,
       ]
-      const { stdout, exit_ms } = await timed(peers.devcontainer, args, { environment: { TMPDIR: dir } })
+      const options = { environment: { TMPDIR: dir }, timeout_ms: HUNG_MS }
+      const { stdout, exit_ms } = await timed(peers.devcontainer, args, options)
       await output('podman', ['rm', '--force', '--time', '0', JSON.parse(stdout).containerId])
       return exit_ms
     },
