@@ -4,6 +4,7 @@ import type { IsolationLevel } from '../contract/ids.ts'
 import type { Policy } from '../contract/policy.ts'
 import type { Clock, Entropy } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
+import type { CheckpointStore } from '../ports/checkpoint-store.ts'
 import type { CellDirectory } from '../ports/cell-directory.ts'
 import type { CellDoor } from '../ports/cell-door.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'
@@ -22,6 +23,7 @@ export interface Adapters {
   readonly drivers: ReadonlyMap<IsolationLevel, CellDriver>
   readonly policies: ReadonlyMap<IsolationLevel, Policy>
   readonly workspace: Workspace
+  readonly checkpoints: CheckpointStore
   readonly homes: HomeWatch
   readonly door: CellDoor
   readonly vault: SeatVault

@@ -1,6 +1,5 @@
 import type { ExecRequest, ExecResult } from '../contract/seat.ts'
-import { seatOf } from '../domain/decide.ts'
-import type { MissionState, SeatState } from '../domain/mission.ts'
+import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { OnOutput } from '../ports/cell-driver.ts'
 import type { ExecEnd } from './application.ts'

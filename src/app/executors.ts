@@ -1,6 +1,8 @@
 import { dirname } from 'node:path'
+import type { Checkpoint } from '../contract/checkpoint.ts'
 import type { Released } from '../contract/mission.ts'
 import type { Policy } from '../contract/policy.ts'
+import { checkpointOf } from '../domain/checkpoints.ts'
 import { layerSaved } from '../domain/decide.ts'
 import { cellEnvironment } from '../domain/environment.ts'
 import type { MissionState, SeatState } from '../domain/mission.ts'
@@ -15,6 +17,8 @@ export interface Work {
   readonly state: MissionState
   readonly seat: SeatState
   readonly abort: AbortSignal
+  /** The agent is let go only after it. */
+  readonly hold: Promise<unknown> | null
   sandbox: Sandbox | null
   /** Mounts of the layer and the directory of the door, once they are open. */
   layer: readonly SandboxMount[]
@@ -24,10 +28,16 @@ export interface Work {
 
 const NOTHING: Released = { processes: 0, containers: 0, mounts: 0 }
 
-export const workOn = (state: MissionState, seat: SeatState, abort: AbortSignal): Work => ({
+export const workOn = (
+  state: MissionState,
+  seat: SeatState,
+  abort: AbortSignal,
+  hold: Promise<unknown> | null = null,
+): Work => ({
   state,
   seat,
   abort,
+  hold,
   sandbox: null,
   layer: [],
   door: null,
@@ -61,6 +71,12 @@ const EXECUTORS: Record<StepName, Executor> = {
     const spec = await sandboxSpec(ctx, work)
     work.sandbox = await driverFor(ctx, work.state.isolation_level).spawn(spec, work.abort)
   },
+  stage_layer: async (ctx, work) => {
+    await ctx.checkpoints.stage(layerOf(work.state, work.seat), originOf(ctx, work.state, work.seat), work.abort)
+  },
+  swap_layer: async (ctx, { state, seat }) => {
+    await ctx.checkpoints.swap(layerOf(state, seat), originOf(ctx, state, seat))
+  },
   end_sandbox: endSandbox,
   close_door: async (ctx, { state, seat }) => {
     await ctx.door.close(sandboxName(state.mission_id, seat))
@@ -75,6 +91,13 @@ const EXECUTORS: Record<StepName, Executor> = {
   forget_secrets: async (ctx, { state, seat }) => {
     await ctx.vault.remove({ mission_id: state.mission_id, agent_id: seat.agent_id })
   },
+}
+
+/** The checkpoint that a layer is laid out of: one that is restored, or one that the seat begins from. */
+function originOf(ctx: Context, state: MissionState, seat: SeatState): Checkpoint {
+  if (seat.restoring) return checkpointOf(state, seat.agent_id, seat.restoring.checkpoint_id)
+  const { mission_id, agent_id, checkpoint_id } = seat.forked_from!
+  return checkpointOf(ctx.book.get(mission_id), agent_id, checkpoint_id)
 }
 
 /** Runs the steps in order; a step that fails stops the plan, which may be run again from its start. */
@@ -115,14 +138,19 @@ async function sandboxSpec(ctx: Context, work: Work): Promise<SandboxSpec> {
   ]
   return {
     ...inside,
+    ...(work.hold && { hold: work.hold }),
     name,
-    command: seat.command,
+    command: commandOf(seat),
     mounts: [...layer, ...own],
     log_path: ctx.cells.logPath(state.mission_id, seat.agent_id),
     run_dir,
     hidden_paths: [...homes, ...ctx.ownPaths],
   }
 }
+
+/** The original prompt is never replayed: who was there before resumes, where it said how. */
+const commandOf = ({ resumed_from, command, resume_command }: SeatState): readonly string[] | null =>
+  resumed_from !== null && resume_command !== null ? resume_command : command
 
 /** What an exec shares with the agent. The files are those of the running sandbox, so none is looked at. */
 export async function insideSpec(
@@ -135,7 +163,7 @@ export async function insideSpec(
   const secrets = seat.env_names.length > 0 ? await ctx.vault.get(name) : {}
   return {
     policy,
-    environment: cellEnvironment(name, seat.role, state.isolation_level, policy, secrets),
+    environment: cellEnvironment(name, seat.role, state.isolation_level, policy, secrets, seat.resumed_from),
     cwd: seat.role === 'audit' ? '/home/agent' : '/workspace',
   }
 }

@@ -1,5 +1,6 @@
 import type { DomainEvent } from '../contract/event.ts'
 import { evolve, fold, type MissionState } from '../domain/mission.ts'
+import { hasWaiting } from '../domain/revival.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { KeyedQueue } from '../kernel/queues.ts'
@@ -23,6 +24,7 @@ export class MissionBook {
   readonly #states = new Map<string, MissionState>()
   readonly #queue = new KeyedQueue()
   readonly #views = new KeyedQueue()
+  readonly #withRevivals = new Set<string>()
   /** Called after each change, with the state before and after. */
   onChange: ((before: MissionState | null, after: MissionState) => void) | null = null
 
@@ -38,6 +40,11 @@ export class MissionBook {
 
   all(): readonly MissionState[] {
     return [...this.#states.values()]
+  }
+
+  /** Those in which a death waits to be undone. */
+  withRevivals(): readonly MissionState[] {
+    return [...this.#withRevivals].map((mission_id) => this.get(mission_id))
   }
 
   get(mission_id: string): MissionState {
@@ -95,6 +102,8 @@ export class MissionBook {
   #remember(mission_id: string, state: MissionState): void {
     const before = this.#states.get(mission_id) ?? null
     this.#states.set(mission_id, state)
+    if (hasWaiting(state)) this.#withRevivals.add(mission_id)
+    else this.#withRevivals.delete(mission_id)
     this.onChange?.(before, state)
   }
 }

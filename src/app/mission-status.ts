@@ -4,7 +4,7 @@ import type { MissionState, SeatState } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { missionView } from '../domain/views.ts'
 import { isoTime } from '../kernel/clock.ts'
-import { type Context, driverFor, seatKey } from './context.ts'
+import { type Context, driverFor, moment, seatKey } from './context.ts'
 import { runPlan, workOn } from './executors.ts'
 
 export async function pauseMission(ctx: Context, mission_id: string): Promise<Mission> {
@@ -53,6 +53,6 @@ async function stopSeat(ctx: Context, mission_id: string, agent_id: string): Pro
       noticed_at: at,
       noticed_by: 'mission_completed',
     } as const
-    await ctx.book.commit(mission_id, (now) => seatExited(now, agent_id, seat.generation, exit))
+    await ctx.book.commit(mission_id, (now) => seatExited(now, agent_id, seat.generation, exit, moment(ctx)))
   })
 }

@@ -1,4 +1,4 @@
-import { seatOf } from '../domain/decide.ts'
+import { seatOf } from '../domain/mission.ts'
 import { missionView, seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { KeyedQueue } from '../kernel/queues.ts'

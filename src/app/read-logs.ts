@@ -1,4 +1,4 @@
-import { seatOf } from '../domain/decide.ts'
+import { seatOf } from '../domain/mission.ts'
 import { type Context, driverFor } from './context.ts'
 
 /** Output of the agent as kept, and on request as it comes, until the agent ends or the reader leaves. */

@@ -1,12 +1,14 @@
 import type { SandboxHandle } from '../contract/seat.ts'
 import { seatExited } from '../domain/decide.ts'
-import type { MissionState, SeatState } from '../domain/mission.ts'
+import { checkpointFailed } from '../domain/checkpoints.ts'
+import { holdsLayer, type MissionState, type SeatState } from '../domain/mission.ts'
 import { isoTime } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'
-import { type Context, driverFor, sandboxName, seatKey } from './context.ts'
+import { type Context, driverFor, moment, sandboxName, seatKey } from './context.ts'
 import { finishArchive, finishDestroy } from './end-mission.ts'
 import { releaseSeat } from './release-seat.ts'
+import { finishRestore } from './restore-seat.ts'
 import { spawn } from './spawn-seat.ts'
 import { clearDead } from './watch-exits.ts'
 
@@ -41,7 +43,11 @@ async function recoverMission(ctx: Context, mission: MissionState): Promise<void
 
 async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
   const { mission_id } = mission
+  await recoverCheckpoints(ctx, mission, seat)
   switch (seat.status) {
+    case 'reviving':
+      if (seat.restoring) return void (await resumeRestore(ctx, mission_id, seat.agent_id))
+    // falls through: a generation that was begun is spawned, or found
     case 'requested':
     case 'spawning':
       await ctx.seatQueue.run(seatKey(mission_id, seat.agent_id), () =>
@@ -52,6 +58,9 @@ async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState)
     case 'paused':
       return adopt(ctx, mission, seat)
     case 'dead':
+    case 'awaiting_approval':
+    case 'quarantined':
+    case 'released':
       return clearDead(ctx, mission_id, seat.agent_id)
     case 'withdrawing':
       await releaseSeat(ctx, mission_id, seat.agent_id, true)
@@ -61,6 +70,25 @@ async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState)
       return
   }
 }
+
+async function resumeRestore(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+  await ctx.seatQueue.run(seatKey(mission_id, agent_id), () => finishRestore(ctx, mission_id, agent_id, null))
+}
+
+/** A checkpoint that was being taken is gone; one that the ledger lists is whole. */
+async function recoverCheckpoints(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
+  const { mission_id } = mission
+  if (!holdsLayer(seat) || mission.status === 'destroyed' || mission.status === 'archived') return
+  const { agent_id, checkpointing, checkpoints } = seat
+  if (checkpointing) {
+    await ctx.book.commit(mission_id, (now) =>
+      checkpointFailed(now, agent_id, checkpointing.sequence, INTERRUPTED),
+    )
+  }
+  await ctx.checkpoints.sweep({ mission_id, agent_id }, new Set(checkpoints.map(({ checkpoint_id }) => checkpoint_id)))
+}
+
+const INTERRUPTED = { code: 'interrupted', message: 'The pit ended while the checkpoint was taken' }
 
 async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
   const name = sandboxName(mission.mission_id, seat)
@@ -79,7 +107,7 @@ async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Prom
     noticed_by: 'recovery',
   } as const
   const exit = adoption.state === 'exited' ? adoption.exit : gone
-  await ctx.book.commit(mission.mission_id, (now) => seatExited(now, seat.agent_id, seat.generation, exit))
+  await ctx.book.commit(mission.mission_id, (now) => seatExited(now, seat.agent_id, seat.generation, exit, moment(ctx)))
   await clearDead(ctx, mission.mission_id, seat.agent_id)
 }
 
@@ -109,6 +137,6 @@ async function reap(ctx: Context, driver: CellDriver): Promise<void> {
 function isOwned(ctx: Context, handle: SandboxHandle): boolean {
   if (!ctx.book.has(handle.mission_id)) return false
   const seat = ctx.book.get(handle.mission_id).seats.get(handle.agent_id)
-  const living: readonly string[] = ['spawning', 'active', 'paused', 'withdrawing']
+  const living: readonly string[] = ['spawning', 'reviving', 'active', 'paused', 'withdrawing']
   return seat !== undefined && seat.generation === handle.generation && living.includes(seat.status)
 }

@@ -1,6 +1,6 @@
 import type { WithdrawReport } from '../contract/mission.ts'
-import { seatOf, seatWithdrawn, startWithdraw } from '../domain/decide.ts'
-import type { MissionState } from '../domain/mission.ts'
+import { seatWithdrawn, startWithdraw } from '../domain/decide.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
 import { withdrawPlan } from '../domain/plan.ts'
 import { seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'

@@ -1,6 +1,6 @@
 import type { Collection, LayerUsage, Seat } from '../contract/seat.ts'
 import * as decide from '../domain/decide.ts'
-import { holdsLayer, type MissionState, type SeatState } from '../domain/mission.ts'
+import { holdsLayer, type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { seatPolicy } from '../domain/policy.ts'
 import { seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
@@ -39,7 +39,7 @@ export async function diff(ctx: Context, mission_id: string, agent_id: string, a
 
 export async function seatUsage(ctx: Context, mission_id: string, agent_id: string): Promise<LayerUsage> {
   const state = ctx.book.get(mission_id)
-  const seat = decide.seatOf(state, agent_id)
+  const seat = seatOf(state, agent_id)
   const usage = await ctx.workspace.usage({ mission_id, agent_id })
   return { ...usage, limit: seatPolicy(state.policy, seat).limits.disk ?? null }
 }
@@ -54,16 +54,14 @@ export async function killSeat(
     const state = ctx.book.get(mission_id)
     const seat = runningSeat(state, agent_id)
     await driverFor(ctx, state.isolation_level).signal(seat.handle!, signal)
-    return seatView(ctx.book.get(mission_id), seatOf(ctx, mission_id, agent_id))
+    const now = ctx.book.get(mission_id)
+    return seatView(now, seatOf(now, agent_id))
   })
 }
 
-const seatOf = (ctx: Context, mission_id: string, agent_id: string): SeatState =>
-  decide.seatOf(ctx.book.get(mission_id), agent_id)
-
 function seatWithWork(ctx: Context, mission_id: string, agent_id: string): { state: MissionState; seat: SeatState } {
   const state = ctx.book.get(mission_id)
-  const seat = decide.seatOf(state, agent_id)
+  const seat = seatOf(state, agent_id)
   if (holdsLayer(seat) && seat.status !== 'failed' && seat.role !== 'read') return { state, seat }
   throw new LazarusError(
     'conflict',

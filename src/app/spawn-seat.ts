@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { NetworkMode } from '../contract/policy.ts'
 import type { SeatRequest, SpawnedSeat } from '../contract/seat.ts'
-import { requestSeat, seatOf, seatSpawned, spawnFailed } from '../domain/decide.ts'
-import type { MissionState, SeatState } from '../domain/mission.ts'
+import { type Origin, requestSeat, seatSpawned, spawnFailed } from '../domain/decide.ts'
+import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { spawnPlan, undoSpawnPlan } from '../domain/plan.ts'
 import { seatView } from '../domain/views.ts'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
-import { type Context, seatKey } from './context.ts'
+import { type Context, moment, seatKey } from './context.ts'
 import { runPlan, workOn } from './executors.ts'
 import { requireLevel } from './host-report.ts'
 
@@ -24,6 +24,7 @@ export async function addSeat(
   mission_id: string,
   request: SeatRequest,
   abort: AbortSignal,
+  origin: Origin | null = null,
 ): Promise<SpawnedSeat> {
   const began = ctx.clock.monotonic()
   const { isolation_level } = ctx.book.get(mission_id)
@@ -34,11 +35,11 @@ export async function addSeat(
     seatKey(mission_id, request.agent_id),
     async () => {
       // The present state is asked first: the environment of a seat that is taken must not be overwritten.
-      requestSeat(ctx.book.get(mission_id), request, hashToken(token))
+      requestSeat(ctx.book.get(mission_id), request, hashToken(token), origin)
       await keepEnvironment(ctx, mission_id, request)
       const intended = await ctx.book.commit(
         mission_id,
-        (state) => requestSeat(state, request, hashToken(token)),
+        (state) => requestSeat(state, request, hashToken(token), origin),
         'begun',
       )
       const state = await spawn(ctx, intended, seatOf(intended, request.agent_id), began, abort)
@@ -65,10 +66,11 @@ export async function spawn(
   seat: SeatState,
   began: number,
   abort: AbortSignal,
+  hold: Promise<unknown> | null = null,
 ): Promise<MissionState> {
-  const work = workOn(state, seat, abort)
+  const work = workOn(state, seat, abort, hold)
   try {
-    await runPlan(ctx, spawnPlan(), work)
+    await runPlan(ctx, spawnPlan(seat), work)
   } catch (error) {
     throw await undoSpawn(ctx, state, seat, error)
   }
@@ -90,7 +92,7 @@ async function undoSpawn(ctx: Context, state: MissionState, seat: SeatState, err
     return failure
   }
   await ctx.book.commit(state.mission_id, (now) =>
-    spawnFailed(now, seat.agent_id, { code: failure.code, message: failure.message }),
+    spawnFailed(now, seat.agent_id, { code: failure.code, message: failure.message }, moment(ctx)),
   )
   return failure
 }

@@ -1,8 +1,10 @@
-import { seatExited, seatOf } from '../domain/decide.ts'
+import type { SeatStatus } from '../contract/seat.ts'
+import { seatExited } from '../domain/decide.ts'
+import { seatOf } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import type { ExitNotice } from '../ports/cell-driver.ts'
-import { type Context, seatKey } from './context.ts'
+import { type Context, moment, seatKey } from './context.ts'
 import { runPlan, workOn } from './executors.ts'
 
 /** Turns each death that a driver tells into a fact, then clears away what is left of the sandbox. */
@@ -19,7 +21,7 @@ async function onExit(ctx: Context, { name, exit }: ExitNotice): Promise<void> {
   const { mission_id, agent_id, generation } = name
   try {
     if (!ctx.book.has(mission_id)) return
-    await ctx.book.commit(mission_id, (state) => seatExited(state, agent_id, generation, exit))
+    await ctx.book.commit(mission_id, (state) => seatExited(state, agent_id, generation, exit, moment(ctx)), 'begun')
     await clearDead(ctx, mission_id, agent_id)
   } catch (error) {
     const { code, message } = asLazarusError(error)
@@ -27,12 +29,15 @@ async function onExit(ctx: Context, { name, exit }: ExitNotice): Promise<void> {
   }
 }
 
+/** Nothing of the sandbox is needed in these states. */
+const CLEARED: ReadonlySet<SeatStatus> = new Set(['dead', 'awaiting_approval', 'quarantined', 'released'])
+
 /** The exit is durable, so the records of the sandbox may go; its log and its layer stay. */
 export async function clearDead(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
   await ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
     const state = ctx.book.get(mission_id)
     const seat = seatOf(state, agent_id)
-    if (seat.status !== 'dead') return
+    if (!CLEARED.has(seat.status) || !seat.handle) return
     await runPlan(ctx, stopPlan(), workOn(state, seat, AbortSignal.timeout(60_000)))
   })
 }

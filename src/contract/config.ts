@@ -24,7 +24,19 @@ export const config = z.strictObject({
         .int()
         .nonnegative()
         .default(10 * 1024 ** 3),
+      checkpoints: z.int().min(1).default(20).meta({ description: 'Newest checkpoints of a seat that are kept' }),
+      checkpoint_days: z.number().positive().default(7),
+      checkpoint_bytes: z
+        .int()
+        .positive()
+        .default(4 * 1024 ** 3)
+        .meta({ description: 'Of all checkpoints of one seat; the newest sound one always stays' }),
     })
     .prefault({}),
+  open_registration: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'Whether heartbeats of agents that no mission knows are taken' }),
+  revivals_at_once: z.int().min(1).max(64).default(4),
 })
 export type Config = z.infer<typeof config>

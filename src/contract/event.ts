@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { checkpoint, checkpointId } from './checkpoint.ts'
 import { agentId, isoDateTime, isolationLevel, missionId, role } from './ids.ts'
 import { baseRef, cellPolicies, finalSnapshot, homesProof, keptCommits, released, workspaceMode } from './mission.ts'
 import { effectiveIsolation, limits, networkMode, policy } from './policy.ts'
+import { revival } from './revival.ts'
 import { command, exitFact, sandboxHandle, workOutcome } from './seat.ts'
 
 const mission = <T extends string, S extends z.core.$ZodLooseShape>(type: T, shape: S) =>
@@ -50,12 +52,39 @@ export const domainEvent = z.discriminatedUnion('type', [
     env_names: z.array(z.string()),
     network: networkMode.nullable(),
     limits: limits.nullable(),
+    heartbeat_interval: z.number().nullable(),
     token_hash: z.string(),
+    forked_from: z
+      .strictObject({ mission_id: missionId, agent_id: agentId, checkpoint_id: checkpointId })
+      .nullable()
+      .meta({ description: 'The checkpoint that its layer begins with' }),
   }),
-  seat('spawn_started', { generation }),
+  seat('spawn_started', {
+    generation,
+    resumed_from: z.string().nullable().meta({ description: 'live, or a checkpoint; null for a first start' }),
+    token_hash: z.string().nullable().meta({ description: 'null: as before' }),
+  }),
   seat('seat_spawned', { generation, handle: sandboxHandle, effective: effectiveIsolation, spawn_ms: z.number() }),
   seat('spawn_failed', { generation, error: failure }),
   seat('seat_exited', { generation, exit: exitFact }),
+  seat('end_decided', {
+    generation,
+    cause: z.enum(['hung', 'limit']),
+    why: z.string().meta({ description: 'What was seen; the agent is killed for it' }),
+  }),
+  seat('revival_queued', { revival: revival.omit({ mission_id: true, agent_id: true }) }),
+  seat('revival_approved', { revival_id: z.string(), by: z.string() }),
+  seat('revival_declined', { revival_id: z.string(), by: z.string() }),
+  seat('revival_timed_out', { revival_id: z.string() }),
+  seat('seat_quarantined', { reason: z.string() }),
+  seat('seat_released', { reason: z.string() }),
+  seat('seat_replaced', { by: agentId }),
+  seat('checkpoint_started', { sequence: z.int().positive(), reason: z.string() }),
+  seat('checkpoint_taken', { checkpoint }),
+  seat('checkpoint_failed', { sequence: z.int().positive(), error: failure }),
+  seat('checkpoint_pruned', { checkpoint_id: checkpointId, why: z.string() }),
+  seat('restore_started', { checkpoint_id: checkpointId }),
+  seat('restored', { checkpoint_id: checkpointId }),
   seat('seat_paused', {}),
   seat('seat_resumed', {}),
   seat('collected', { head: z.string(), outcome: workOutcome, commits: z.int() }),

@@ -24,6 +24,17 @@ export const cellPolicies = z.strictObject({
   revive_timeout: z.number().positive().default(300),
   substitute_agents: z.array(agentId).max(100).default([]),
   max_retries: z.int().nonnegative().max(1000).default(3),
+  retry_window: z
+    .number()
+    .positive()
+    .default(600)
+    .meta({ description: 'Revivals count against max_retries for so long' }),
+  hung_after: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .meta({ description: 'An agent that has sent heartbeats and falls silent for so long is killed; null: never' }),
   handoff_allowed: z.boolean().default(true),
   handoff_approval: z.enum(['auto', 'manual']).default('manual'),
   checkpoint_required: z.boolean().default(false),

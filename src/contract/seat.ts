@@ -32,6 +32,12 @@ export const seatRequest = z.strictObject({
   env: environment.optional(),
   network: networkMode.optional(),
   limits: limits.optional(),
+  heartbeat_interval: z
+    .number()
+    .positive()
+    .max(86_400)
+    .optional()
+    .meta({ description: 'Seconds between the heartbeats that the agent promises; default: poll_interval' }),
 })
 export type SeatRequest = z.infer<typeof seatRequest>
 
@@ -68,6 +74,10 @@ export const seatStatus = z.enum([
   'active',
   'paused',
   'dead',
+  'awaiting_approval',
+  'reviving',
+  'quarantined',
+  'released',
   'failed',
   'withdrawing',
   'withdrawn',
@@ -93,6 +103,11 @@ export const seat = z.strictObject({
   requested_at: isoDateTime,
   spawned_at: isoDateTime.nullable(),
   exit: exitFact.nullable(),
+  resumed_from: z
+    .string()
+    .nullable()
+    .meta({ description: 'live, or the checkpoint that this generation came from; null for the first' }),
+  quarantine: z.string().nullable().meta({ description: 'Why no more revival is tried' }),
   collected: z.strictObject({ head: z.string(), outcome: workOutcome, at: isoDateTime }).nullable(),
   error: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
 })
@@ -103,6 +118,12 @@ export const spawnedSeat = seat.extend({
   spawn_ms: z.number(),
 })
 export type SpawnedSeat = z.infer<typeof spawnedSeat>
+
+export const revivedSeat = seat.extend({
+  token: z.string().meta({ description: 'Of the new generation, shown once; the old one is refused' }),
+  revive_ms: z.number(),
+})
+export type RevivedSeat = z.infer<typeof revivedSeat>
 
 export const execRequest = z.strictObject({
   command,

@@ -3,7 +3,8 @@ import type { DestroyReport, FinalSnapshot, KeptCommits, Released } from '../con
 import type { EffectiveIsolation } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle, SeatRequest, WorkOutcome } from '../contract/seat.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { isTaken, type MissionState, type SeatState } from './mission.ts'
+import { isTaken, type MissionState, type SeatState, seatOf } from './mission.ts'
+import { afterExit, afterFailedRevival, type Moment } from './revival.ts'
 
 /** Commands on a mission: each returns the events that it leads to, none for "already so", or throws why not. */
 type Decision = readonly DomainEvent[]
@@ -11,17 +12,23 @@ type Decision = readonly DomainEvent[]
 const mission = <T extends DomainEvent & { agent_id: null }>(type: T['type'], data: T['data']): DomainEvent =>
   ({ type, agent_id: null, data }) as DomainEvent
 
-export function seatOf(state: MissionState, agent_id: string): SeatState {
-  const seat = state.seats.get(agent_id)
-  if (!seat) throw new LazarusError('seat_not_found', `Mission ${state.mission_id} has no seat of agent "${agent_id}"`)
-  return seat
-}
-
 function refuse(state: MissionState, verb: string): never {
   throw new LazarusError('conflict', `Mission ${state.mission_id} is ${state.status}: it cannot ${verb}`)
 }
 
-export function requestSeat(state: MissionState, request: SeatRequest, token_hash: string): Decision {
+/** What a seat begins with that begins from another's checkpoint. */
+export interface Origin {
+  readonly forked_from: NonNullable<SeatState['forked_from']>
+  /** Generations go on rising when a substitute takes over. */
+  readonly generation: number
+}
+
+export function requestSeat(
+  state: MissionState,
+  request: SeatRequest,
+  token_hash: string,
+  origin: Origin | null = null,
+): Decision {
   if (state.status !== 'active') refuse(state, 'take a new seat')
   const before = state.seats.get(request.agent_id)
   if (before && isTaken(before)) {
@@ -54,10 +61,20 @@ export function requestSeat(state: MissionState, request: SeatRequest, token_has
         env_names: Object.keys(request.env ?? {}),
         network: request.network ?? null,
         limits: request.limits ?? null,
+        heartbeat_interval: request.heartbeat_interval ?? null,
         token_hash,
+        forked_from: origin?.forked_from ?? null,
       },
     },
-    { type: 'spawn_started', agent_id: request.agent_id, data: { generation: (before?.generation ?? 0) + 1 } },
+    {
+      type: 'spawn_started',
+      agent_id: request.agent_id,
+      data: {
+        generation: Math.max(before?.generation ?? 0, origin?.generation ?? 0) + 1,
+        resumed_from: origin?.forked_from.checkpoint_id ?? null,
+        token_hash: null,
+      },
+    },
   ]
 }
 
@@ -68,25 +85,59 @@ export function seatSpawned(
   spawn_ms: number,
 ): Decision {
   const seat = seatOf(state, handle.agent_id)
-  if (seat.status !== 'spawning' || seat.generation !== handle.generation) return []
+  if (!isStarting(seat) || seat.generation !== handle.generation) return []
   const { agent_id, generation } = handle
   return [{ type: 'seat_spawned', agent_id, data: { generation, handle, effective, spawn_ms } }]
 }
 
-export function spawnFailed(state: MissionState, agent_id: string, error: { code: string; message: string }): Decision {
+/** A revival that fails is tried again as the policy says; a first start is not. */
+export function spawnFailed(
+  state: MissionState,
+  agent_id: string,
+  error: { code: string; message: string },
+  moment: Moment,
+): Decision {
   const seat = seatOf(state, agent_id)
-  if (seat.status !== 'spawning') return []
-  return [{ type: 'spawn_failed', agent_id, data: { generation: seat.generation, error } }]
+  if (!isStarting(seat)) return []
+  return [
+    { type: 'spawn_failed', agent_id, data: { generation: seat.generation, error } },
+    ...afterFailedRevival(state, seat, moment),
+  ]
 }
 
-/** A death of the present generation is a fact; of an older one it is refused, and the refusal recorded. */
-export function seatExited(state: MissionState, agent_id: string, generation: number, exit: ExitFact): Decision {
+const isStarting = ({ status }: SeatState): boolean => status === 'spawning' || status === 'reviving'
+
+/**
+ * A death of the present generation is a fact, and what the policy makes of it goes with it; of an older one it is
+ * refused, and the refusal recorded.
+ */
+export function seatExited(
+  state: MissionState,
+  agent_id: string,
+  generation: number,
+  exit: ExitFact,
+  moment: Moment,
+): Decision {
   const seat = state.seats.get(agent_id)
   if (!seat) return []
   if (seat.generation !== generation)
     return [{ type: 'refused', agent_id, data: { what: 'exit of an older generation', generation } }]
   if (seat.status !== 'active' && seat.status !== 'paused') return []
-  return [{ type: 'seat_exited', agent_id, data: { generation, exit } }]
+  // The pit itself ended it: the signal is only how.
+  const told = seat.end_decided && exit.cause === 'signal' ? { ...exit, cause: seat.end_decided.cause } : exit
+  return [{ type: 'seat_exited', agent_id, data: { generation, exit: told } }, ...afterExit(state, seat, told, moment)]
+}
+
+/** The pit is about to kill the agent, and says why first. */
+export function decideEnd(
+  state: MissionState,
+  agent_id: string,
+  generation: number,
+  end: NonNullable<SeatState['end_decided']>,
+): Decision {
+  const seat = seatOf(state, agent_id)
+  if (seat.status !== 'active' || seat.generation !== generation || seat.end_decided) return []
+  return [{ type: 'end_decided', agent_id, data: { generation, ...end } }]
 }
 
 export function collected(

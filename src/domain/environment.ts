@@ -8,6 +8,7 @@ export function cellEnvironment(
   level: IsolationLevel,
   policy: Policy,
   own: Readonly<Record<string, string>>,
+  resumed_from: string | null,
 ): Readonly<Record<string, string>> {
   return {
     ...policy.environment,
@@ -20,5 +21,6 @@ export function cellEnvironment(
     LAZARUS_GENERATION: String(name.generation),
     LAZARUS_LEVEL: level,
     LAZARUS_SOCKET: '/run/lazarus/cell.sock',
+    ...(resumed_from !== null && { LAZARUS_RESUMED_FROM: resumed_from }),
   }
 }

@@ -6,6 +6,8 @@ export type SeatStep =
   | { readonly step: 'open_layer' }
   | { readonly step: 'open_door' }
   | { readonly step: 'start_sandbox' }
+  | { readonly step: 'stage_layer' }
+  | { readonly step: 'swap_layer' }
   | { readonly step: 'end_sandbox' }
   | { readonly step: 'close_door' }
   | { readonly step: 'save_layer' }
@@ -15,8 +17,11 @@ export type StepName = SeatStep['step']
 
 const steps = (...names: StepName[]): readonly SeatStep[] => names.map((step) => ({ step }))
 
-/** What takes a requested seat to a running sandbox. */
-export const spawnPlan = (): readonly SeatStep[] => steps('open_layer', 'open_door', 'start_sandbox')
+const START = ['open_layer', 'open_door', 'start_sandbox'] as const
+
+/** What takes a requested seat to a running sandbox. One that begins from a checkpoint gets its layer from there. */
+export const spawnPlan = (seat: SeatState): readonly SeatStep[] =>
+  seat.forked_from !== null && seat.spawned_at === null ? steps('stage_layer', 'swap_layer', ...START) : steps(...START)
 
 /** What a failed spawn must take back. A fresh layer holds nothing of the agent's, one from before is kept. */
 export const undoSpawnPlan = (seat: SeatState): readonly SeatStep[] =>
@@ -26,6 +31,9 @@ export const undoSpawnPlan = (seat: SeatState): readonly SeatStep[] =>
 
 /** Ends the sandbox and keeps the layer: for a mission that is completed or an agent that died. */
 export const stopPlan = (): readonly SeatStep[] => steps('end_sandbox', 'close_door')
+
+/** Lays the checkpoint out beside the live layer, ends the sandbox, and puts the one in the place of the other. */
+export const restorePlan = (): readonly SeatStep[] => steps('stage_layer', 'end_sandbox', 'close_door', 'swap_layer')
 
 /** Saves what is in the layer, then removes every trace of the seat. */
 export const withdrawPlan = (seat: SeatState): readonly SeatStep[] =>

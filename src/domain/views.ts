@@ -24,6 +24,8 @@ export function seatView(state: MissionState, seat: SeatState): Seat {
     requested_at: seat.requested_at,
     spawned_at: seat.spawned_at,
     exit: seat.exit,
+    resumed_from: seat.resumed_from,
+    quarantine: seat.quarantine,
     collected: seat.collected,
     error: seat.error,
   }

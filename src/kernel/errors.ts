@@ -26,6 +26,8 @@ export const ERRORS = {
   mission_not_found: kind(404, 'List missions with: lazarus mission ls'),
   seat_not_found: kind(404, 'List the seats of a mission with: lazarus seat ls <mission>'),
   checkpoint_not_found: kind(404, 'List checkpoints with: lazarus checkpoints <mission> <agent>'),
+  revival_not_found: kind(404, 'List what waits with: lazarus revivals'),
+  agent_not_found: kind(404, 'GET /health lists the agents; open_registration in the configuration admits others.'),
   seal_not_found: kind(404, 'Take a new seal with: lazarus home seal'),
   conflict: kind(409, 'Read the present state and decide again.'),
   work_uncollected: kind(409, 'Collect the work first (lazarus collect), or repeat with force.'),

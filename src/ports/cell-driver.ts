@@ -32,6 +32,8 @@ export interface SandboxSpec {
   readonly run_dir: string
   /** Host paths that must not be reachable inside: the registered homes, the state directory, the missions path. */
   readonly hidden_paths: readonly string[]
+  /** The agent is let go only when this has settled, well or not: until then nothing inside touches the layer. */
+  readonly hold?: Promise<unknown>
 }
 
 export interface Sandbox {

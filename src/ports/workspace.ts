@@ -32,6 +32,8 @@ export interface Workspace {
   openMission(mission_id: string, base: BaseRef): Promise<void>
   /** Makes the layer of a seat, or finds it, and says how to mount worktree, git objects, home, artifacts and brief. */
   openSeat(layer: SeatLayer): Promise<readonly SandboxMount[]>
+  /** Whether the layer of the seat is there, and was not torn by a crash of the host. */
+  isIntact(layer: SeatLayer): Promise<boolean>
   collect(layer: SeatLayer, abort: AbortSignal): Promise<Collection>
   /** Unified diff of committed and uncommitted work against the base, at most `max_bytes`. */
   diff(

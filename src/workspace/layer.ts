@@ -61,9 +61,14 @@ export class Layers {
     if (found === null) return this.#build(layer, base_tree)
     if (found.made === null) throw torn(layer.seat)
     requirePurpose(found.form, found.made.base, layer)
-    if (found.made.boot_id === this.#boot_id) return
+    if (this.isVouchedFor(found)) return
     if (!(await isWhole(found))) throw torn(layer.seat)
     await this.#vouch(layer, found)
+  }
+
+  /** Made or looked at in this boot of the host. */
+  isVouchedFor(record: LayerRecord): boolean {
+    return record.made?.boot_id === this.#boot_id
   }
 
   /** What only we write is written again; then the record, so that a layer is looked at once in each boot. */

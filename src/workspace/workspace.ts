@@ -69,6 +69,12 @@ class LayeredWorkspace implements Workspace {
     })
   }
 
+  async isIntact(layer: SeatLayer): Promise<boolean> {
+    const record = await this.#parts.layers.record(layer.seat)
+    if (record === null || record.made === null) return false
+    return this.#parts.layers.isVouchedFor(record) || this.#isWhole(layer)
+  }
+
   collect(layer: SeatLayer, abort: AbortSignal): Promise<Collection> {
     return this.#exclusive(layer.seat, async () => {
       const context = await this.#context(layer, abort)

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, watch } from 'node:fs'
 import { dirname } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Pool } from 'undici'
 import type { Peers } from './peers.ts'
 
@@ -19,7 +20,20 @@ export class PodmanApi implements AsyncDisposable {
   static async start(socket: string, connections: number, peers: Peers): Promise<PodmanApi> {
     const service = spawn('podman', ['system', 'service', '--time', '0', `unix://${socket}`], { stdio: 'ignore' })
     await appears(socket, service)
-    return new PodmanApi(service, socket, connections, peers)
+    const api = new PodmanApi(service, socket, connections, peers)
+    await api.#answers()
+    return api
+  }
+
+  /** The socket is bound a moment before somebody listens on it. */
+  async #answers(attempts = 50): Promise<void> {
+    try {
+      await (await this.#pool.request({ method: 'GET', path: '/_ping' })).body.dump()
+    } catch (error) {
+      if (attempts === 0) throw error
+      await pause(20)
+      await this.#answers(attempts - 1)
+    }
   }
 
   /** Creates and starts a container that stays. */

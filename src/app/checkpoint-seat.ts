@@ -1,0 +1,166 @@
+import type { Checkpoint, CheckpointVerification, PruneReport } from '../contract/checkpoint.ts'
+import {
+  checkpointContext,
+  checkpointFailed,
+  checkpointOf,
+  checkpointPruned,
+  checkpointState,
+  checkpointTaken,
+  requireLayer,
+  startCheckpoint,
+  toPrune,
+} from '../domain/checkpoints.ts'
+import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
+import { asLazarusError } from '../kernel/errors.ts'
+import { type Context, driverFor, seatKey } from './context.ts'
+import { layerOf } from './executors.ts'
+
+/** Longest that one checkpoint may take. */
+const CHECKPOINT_TIMEOUT_MS = 10 * 60_000
+
+/** The verb: one is always made. Where nothing changed, it shares the archive of the one before. */
+export async function checkpointSeat(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  reason: string,
+  abort: AbortSignal,
+): Promise<Checkpoint> {
+  const taken = await ctx.seatQueue.run(
+    seatKey(mission_id, agent_id),
+    () => takeCheckpoint(ctx, mission_id, agent_id, { reason, unchanged: 'share', abort }),
+    abort,
+  )
+  return taken!
+}
+
+export interface Taking {
+  readonly reason: string
+  readonly unchanged: 'share' | 'skip'
+  readonly abort?: AbortSignal
+}
+
+/**
+ * Intent, archive, fact; then the retention. For verbs that hold the queue of the seat. null: nothing changed since the
+ * newest one, and it was to be skipped.
+ */
+export async function takeCheckpoint(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  { reason, unchanged, abort }: Taking,
+): Promise<Checkpoint | null> {
+  const state = await ctx.book.commit(mission_id, (now) => startCheckpoint(now, agent_id, reason), 'begun')
+  const seat = seatOf(state, agent_id)
+  const { sequence } = seat
+  const signal = AbortSignal.any([AbortSignal.timeout(CHECKPOINT_TIMEOUT_MS), ...(abort ? [abort] : [])])
+  try {
+    ctx.faults?.('take_checkpoint')
+    const taken = await frozen(ctx, state, seat, (paused) =>
+      ctx.checkpoints.take(
+        layerOf(state, seat),
+        {
+          generation: Math.max(seat.generation, 1),
+          sequence,
+          reason,
+          paused,
+          state: checkpointState(state, seat),
+          context: checkpointContext(seat, ctx.health.session(mission_id, agent_id)),
+          previous: seat.checkpoints.at(-1) ?? null,
+          unchanged,
+        },
+        signal,
+      ),
+    )
+    if (taken === null) {
+      await ctx.book.commit(mission_id, (now) => checkpointFailed(now, agent_id, sequence, UNCHANGED), 'begun')
+      return null
+    }
+    ctx.faults?.('record_checkpoint')
+    await ctx.book.commit(mission_id, (now) => checkpointTaken(now, taken))
+    void prune(ctx, mission_id, agent_id, ctx.config.retention)
+    return taken
+  } catch (error) {
+    const failure = asLazarusError(error)
+    await ctx.book.commit(mission_id, (now) => checkpointFailed(now, agent_id, sequence, failure))
+    throw failure
+  }
+}
+
+const UNCHANGED = { code: 'unchanged', message: 'Nothing changed since the newest checkpoint' }
+
+/** Stops every process of the seat meanwhile, where the driver can; tells whether nothing ran. */
+async function frozen<T>(
+  ctx: Context,
+  state: MissionState,
+  seat: SeatState,
+  work: (paused: boolean) => Promise<T>,
+): Promise<T> {
+  const driver = driverFor(ctx, state.isolation_level)
+  if (seat.status !== 'active' || !seat.handle) return work(true)
+  if (!driver.capabilities.freeze) return work(false)
+  await driver.signal(seat.handle, 'freeze')
+  try {
+    return await work(true)
+  } finally {
+    await driver.signal(seat.handle, 'thaw')
+  }
+}
+
+export async function verifyCheckpoint(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  checkpoint_id: string,
+  abort: AbortSignal,
+): Promise<CheckpointVerification> {
+  const began = ctx.clock.monotonic()
+  const checkpoint = checkpointOf(ctx.book.get(mission_id), agent_id, checkpoint_id)
+  const { bytes, entries } = await ctx.checkpoints.verify(checkpoint, abort)
+  return { checkpoint_id, sound: true, bytes, entries, took_ms: ctx.clock.monotonic() - began }
+}
+
+export async function pruneCheckpoints(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  keep: number | undefined,
+): Promise<PruneReport> {
+  requireLayer(ctx.book.get(mission_id), agent_id, 'checkpoint')
+  const { retention } = ctx.config
+  return prune(ctx, mission_id, agent_id, keep === undefined ? retention : { ...retention, checkpoints: keep })
+}
+
+/** The ledger forgets one first, the disk follows: what a crash leaves between is swept. */
+async function prune(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  retention: Context['config']['retention'],
+): Promise<PruneReport> {
+  const { checkpoints } = seatOf(ctx.book.get(mission_id), agent_id)
+  const pruned: string[] = []
+  let freed_bytes = 0
+  for (const { checkpoint_id, why } of toPrune(checkpoints, retention, ctx.clock.now())) {
+    const checkpoint = checkpoints.find((candidate) => candidate.checkpoint_id === checkpoint_id)!
+    const after = await ctx.book.commit(mission_id, (now) => checkpointPruned(now, agent_id, checkpoint_id, why))
+    await ctx.checkpoints.remove(checkpoint)
+    const isShared = seatOf(after, agent_id).checkpoints.some(({ sha256 }) => sha256 === checkpoint.sha256)
+    if (!isShared) freed_bytes += checkpoint.bytes
+    pruned.push(checkpoint_id)
+  }
+  return { pruned, kept: checkpoints.length - pruned.length, freed_bytes }
+}
+
+/** Removes one by hand, also the newest. */
+export async function removeCheckpoint(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  checkpoint_id: string,
+): Promise<Checkpoint> {
+  const checkpoint = checkpointOf(ctx.book.get(mission_id), agent_id, checkpoint_id)
+  await ctx.book.commit(mission_id, (now) => checkpointPruned(now, agent_id, checkpoint_id, 'removed by hand'))
+  await ctx.checkpoints.remove(checkpoint)
+  return checkpoint
+}

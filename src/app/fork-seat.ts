@@ -1,0 +1,50 @@
+import type { ForkRequest } from '../contract/fork.ts'
+import type { SeatRequest, SpawnedSeat } from '../contract/seat.ts'
+import { checkpointOf } from '../domain/checkpoints.ts'
+import { type SeatState, seatOf } from '../domain/mission.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import type { Context } from './context.ts'
+import { addSeat } from './spawn-seat.ts'
+
+type Origin = NonNullable<SeatState['forked_from']>
+
+export interface Fork {
+  /** The mission that gets the seat: the checkpoint's own, or one of the same base. */
+  readonly mission_id: string
+  readonly request: Omit<ForkRequest, 'mission'>
+  /** Of the seat that it replaces; 0 for a fork proper. */
+  readonly generation: number
+}
+
+/** A new seat whose layer begins as a checkpoint of another; what the request leaves out is as in that one. */
+export async function forkSeat(ctx: Context, from: Origin, fork: Fork, abort: AbortSignal): Promise<SpawnedSeat> {
+  const source = ctx.book.get(from.mission_id)
+  const seat = seatOf(source, from.agent_id)
+  await ctx.checkpoints.verify(checkpointOf(source, from.agent_id, from.checkpoint_id), abort)
+  requireSameBase(ctx, from, fork.mission_id)
+  const environment = seat.env_names.length > 0 ? await ctx.vault.get(from) : {}
+  const request: SeatRequest = {
+    role: seat.role,
+    ...(seat.command && { command: [...seat.command] }),
+    ...(seat.resume_command && { resume_command: [...seat.resume_command] }),
+    ...(seat.network && { network: seat.network }),
+    ...(seat.limits && { limits: seat.limits }),
+    ...(seat.heartbeat_interval && { heartbeat_interval: seat.heartbeat_interval }),
+    ...fork.request,
+    env: { ...environment, ...fork.request.env },
+  }
+  return addSeat(ctx, fork.mission_id, request, abort, { forked_from: from, generation: fork.generation })
+}
+
+/** A layer means nothing over another base. */
+function requireSameBase(ctx: Context, from: Origin, mission_id: string): void {
+  const [a, b] = [ctx.book.get(from.mission_id), ctx.book.get(mission_id)]
+  const isSame =
+    a.base.commit === b.base.commit && a.base.repository_key === b.base.repository_key && a.workspace === b.workspace
+  if (isSame) return
+  throw new LazarusError(
+    'conflict',
+    `Mission ${mission_id} begins from another commit or repository than ${from.mission_id}: its seats cannot take over this checkpoint`,
+    { remedy: 'Fork into the same mission, or let the fork open a mission of its own.' },
+  )
+}

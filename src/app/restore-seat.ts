@@ -1,0 +1,75 @@
+import type { RevivedSeat } from '../contract/seat.ts'
+import { checkpointOf, requireLayer, restored, startRestore } from '../domain/checkpoints.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
+import { restorePlan } from '../domain/plan.ts'
+import { seatView } from '../domain/views.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import { takeCheckpoint } from './checkpoint-seat.ts'
+import { type Context, seatKey } from './context.ts'
+import { runPlan, workOn } from './executors.ts'
+import { hashToken, spawn } from './spawn-seat.ts'
+
+/** Longest that laying out a checkpoint and starting from it may take. */
+export const RESTORE_TIMEOUT_MS = 30 * 60_000
+
+/**
+ * Back to a checkpoint: it is read again whole, the present is checkpointed, and only then is the seat touched. A
+ * checkpoint that does not verify leaves everything as it was.
+ */
+export async function restoreSeat(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  checkpoint_id: string,
+  abort: AbortSignal,
+): Promise<RevivedSeat> {
+  const began = ctx.clock.monotonic()
+  requireActive(ctx.book.get(mission_id))
+  return ctx.seatQueue.run(
+    seatKey(mission_id, agent_id),
+    async () => {
+      const token = ctx.entropy.token(32)
+      const state = await restoreInQueue(ctx, mission_id, agent_id, checkpoint_id, hashToken(token), abort)
+      const seat = seatView(state, seatOf(state, agent_id))
+      return { ...seat, token, revive_ms: ctx.clock.monotonic() - began }
+    },
+    abort,
+  )
+}
+
+function requireActive(state: MissionState): void {
+  if (state.status === 'active') return
+  throw new LazarusError('conflict', `Mission ${state.mission_id} is ${state.status}: nothing is restored in it`)
+}
+
+/** For verbs that hold the queue of the seat. */
+export async function restoreInQueue(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  checkpoint_id: string,
+  token_hash: string | null,
+  abort: AbortSignal,
+): Promise<MissionState> {
+  const before = ctx.book.get(mission_id)
+  requireLayer(before, agent_id, 'restore')
+  await ctx.checkpoints.verify(checkpointOf(before, agent_id, checkpoint_id), abort)
+  await takeCheckpoint(ctx, mission_id, agent_id, { reason: 'before restore', unchanged: 'skip', abort })
+  await ctx.book.commit(mission_id, (now) => startRestore(now, agent_id, checkpoint_id), 'begun')
+  return finishRestore(ctx, mission_id, agent_id, token_hash)
+}
+
+/** Runs, or runs on, a restore whose intent is durable. It can no longer be called off. */
+export async function finishRestore(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  token_hash: string | null,
+): Promise<MissionState> {
+  const began = ctx.clock.monotonic()
+  const state = ctx.book.get(mission_id)
+  const abort = AbortSignal.timeout(RESTORE_TIMEOUT_MS)
+  await runPlan(ctx, restorePlan(), workOn(state, seatOf(state, agent_id), abort))
+  const intended = await ctx.book.commit(mission_id, (now) => restored(now, agent_id, token_hash), 'begun')
+  return spawn(ctx, intended, seatOf(intended, agent_id), began, abort)
+}
