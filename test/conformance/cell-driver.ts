@@ -5,6 +5,7 @@ import { describeDestroy } from './cell-driver/destroy.ts'
 import { describeExec } from './cell-driver/exec.ts'
 import { describeExits } from './cell-driver/exits.ts'
 import { describeFaults } from './cell-driver/faults.ts'
+import { describeHold } from './cell-driver/hold.ts'
 import { describeIsolation } from './cell-driver/isolation.ts'
 import { describeLog } from './cell-driver/log.ts'
 import { describeMounts } from './cell-driver/mounts.ts'
@@ -52,6 +53,7 @@ export function cellDriverConformance(name: string, subject: DriverSubject): voi
   describe(`${name} as a CellDriver`, () => {
     const trial = openTrial(subject)
     describeSpawn(trial)
+    describeHold(trial)
     describeMounts(trial)
     describeLog(trial)
     describeExec(trial)

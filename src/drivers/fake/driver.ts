@@ -7,6 +7,7 @@ import { declare } from '../../domain/isolation.ts'
 import { type Clock, isoTime } from '../../kernel/clock.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import type { Adoption, CellDriver, ExitNotice, Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
+import { acceptHold, untilReleased } from '../shared/hold.ts'
 import { type FakeHost, type FakeSandbox, keyOf } from './host.ts'
 
 export interface FakeDeps {
@@ -53,12 +54,14 @@ class FakeDriver implements CellDriver {
   }
 
   async spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
+    acceptHold(spec)
     abort.throwIfAborted()
     const found = this.#deps.host.sandboxes.get(keyOf(spec.name))
     if (found && !found.end) return this.#watch(found)
     this.#step('spawn.check')
     await check(spec)
     abort.throwIfAborted()
+    await untilReleased(spec.hold, abort)
     this.#step('spawn.start')
     const sandbox = this.#deps.host.start(spec)
     try {

@@ -4,6 +4,7 @@ import type { SandboxHandle } from '../../contract/seat.ts'
 import { KeyedQueue } from '../../kernel/queues.ts'
 import { isAlive, processFact, sendSignal } from '../../linux/process.ts'
 import type { CellDriver, ExecOutcome } from '../../ports/cell-driver.ts'
+import { acceptHold } from '../shared/hold.ts'
 import { agentOf } from './cell-processes.ts'
 import { Containers } from './containers.ts'
 import type { PodmanDeps, Step } from './deps.ts'
@@ -50,6 +51,7 @@ class Level3 implements PodmanDriver {
   }
 
   spawn(...[spec, abort]: Parameters<CellDriver['spawn']>) {
+    acceptHold(spec)
     const on = { deps: this.#deps, connection: this.#connection, containers: this.#containers, step: this.#step }
     return this.#changes.run(seatOf(spec.name), () => spawnContainer(on, spec, abort))
   }

@@ -1,6 +1,7 @@
 import type { ContainerCreateOptions } from 'dockerode'
 import { LazarusError } from '../../kernel/errors.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
+import { untilReleased } from '../shared/hold.ts'
 import type { PodmanClient } from './client.ts'
 import { containerSpec } from './container-spec.ts'
 import { type Containers, runningIn } from './containers.ts'
@@ -106,6 +107,7 @@ async function release(on: Spawning, spec: SandboxSpec, running: Running, abort:
   abort.throwIfAborted()
   on.step('spawn.watch')
   on.containers.watch(handle)
+  await untilReleased(spec.hold, abort)
   on.step('spawn.open')
   openGate(handle.agent_pid!)
   return { handle, effective }

@@ -21,6 +21,7 @@ import { endSandbox } from './end.ts'
 import { execInSandbox, type RunningExecs } from './exec.ts'
 import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
 import { freezeByCgroup, freezeBySignal } from './freeze.ts'
+import { acceptHold } from './hold.ts'
 import { judged, measureAgent } from './inspect.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
@@ -47,6 +48,7 @@ export class HullDriver implements CellDriver {
   }
 
   spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
+    acceptHold(spec)
     return this.#queue.run(keyOf(spec.name), () => this.#spawn(spec, abort))
   }
 

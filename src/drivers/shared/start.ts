@@ -8,6 +8,7 @@ import { exitOf, launch } from '../../linux/run.ts'
 import { sharedSkeleton } from '../../linux/skeleton.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { Gate, type Report } from './gate.ts'
+import { untilReleased } from './hold.ts'
 import { viewHost } from './host-view.ts'
 import { inspect } from './inspect.ts'
 import { layout } from './layout.ts'
@@ -69,6 +70,7 @@ export async function startSandbox(
     shop.records.write(attempt.record)
     step('measure')
     const effective = inspect(spec, attempt.record, plan)
+    await untilReleased(spec.hold, abort)
     step('open')
     gate.open()
     return { handle: handleOf(attempt.record), effective }
