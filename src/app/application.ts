@@ -1,14 +1,18 @@
 import type { ScanReport } from '../contract/cell.ts'
+import type { Checkpoint, CheckpointVerification, PruneReport, PruneRequest } from '../contract/checkpoint.ts'
 import type { RecordedEvent } from '../contract/event.ts'
+import type { ForkRequest } from '../contract/fork.ts'
 import type { Seal, SealRequest, Verification } from '../contract/home.ts'
 import type { HostReport } from '../contract/host.ts'
 import type { Role, SandboxName } from '../contract/ids.ts'
 import type { DestroyReport, Mission, MissionRequest, WithdrawReport } from '../contract/mission.ts'
+import type { Incident, Revival, ReviveRequest } from '../contract/revival.ts'
 import type {
   Collection,
   ExecRequest,
   ExecResult,
   LayerUsage,
+  RevivedSeat,
   Seat,
   SeatRequest,
   SpawnedSeat,
@@ -65,6 +69,29 @@ export interface Application {
     agent_id: string,
     abort: AbortSignal,
   ): Promise<{ readonly text: Uint8Array; readonly truncated: boolean }>
+  checkpointSeat(mission_id: string, agent_id: string, reason: string, abort: AbortSignal): Promise<Checkpoint>
+  listCheckpoints(mission_id: string, agent_id: string): readonly Checkpoint[]
+  verifyCheckpoint(
+    mission_id: string,
+    agent_id: string,
+    checkpoint_id: string,
+    abort: AbortSignal,
+  ): Promise<CheckpointVerification>
+  removeCheckpoint(mission_id: string, agent_id: string, checkpoint_id: string): Promise<Checkpoint>
+  pruneCheckpoints(mission_id: string, agent_id: string, request: PruneRequest): Promise<PruneReport>
+  forkCheckpoint(
+    from: { readonly mission_id: string; readonly agent_id: string; readonly checkpoint_id: string },
+    request: ForkRequest,
+    by: Principal,
+    abort: AbortSignal,
+  ): Promise<SpawnedSeat>
+  restoreSeat(mission_id: string, agent_id: string, checkpoint_id: string, abort: AbortSignal): Promise<RevivedSeat>
+  reviveSeat(mission_id: string, agent_id: string, request: ReviveRequest, abort: AbortSignal): Promise<RevivedSeat>
+  listRevivals(): readonly Revival[]
+  approveRevival(revival_id: string, by: Principal): Promise<Seat>
+  declineRevival(revival_id: string, by: Principal): Promise<Seat>
+  /** Oldest first. */
+  listIncidents(mission_id: string | undefined): readonly Incident[]
   killSeat(mission_id: string, agent_id: string, signal: NodeJS.Signals): Promise<Seat>
 
   sealHomes(request: SealRequest, abort: AbortSignal): Promise<Seal>

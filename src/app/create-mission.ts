@@ -1,5 +1,8 @@
-import type { Mission, MissionRequest } from '../contract/mission.ts'
+import type { Config } from '../contract/config.ts'
+import type { DomainEvent } from '../contract/event.ts'
+import type { CellPolicies, Mission, MissionRequest } from '../contract/mission.ts'
 import { cellPolicies } from '../contract/mission.ts'
+import type { MissionState } from '../domain/mission.ts'
 import { missionPolicy } from '../domain/policy.ts'
 import { missionView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
@@ -32,28 +35,47 @@ export async function createMission(
   const resolved = await ctx.workspace.resolve(request.repo ?? null, request.ref ?? null, abort)
   const base = resolved.repo === null ? resolved : { ...resolved, repo: request.display ?? resolved.repo }
   abort.throwIfAborted()
+  return open(ctx, mission_id, {
+    mission_name: request.mission_name,
+    isolation_level: level,
+    base,
+    workspace: overlay ? (request.workspace ?? 'overlay') : 'clone',
+    max_agents: request.max_agents,
+    timeout: request.timeout,
+    policies: cellPolicies.parse({ ...configured(ctx.config), ...request.policies }),
+    policy,
+    created_by,
+  })
+}
+
+/** A mission of the same commit, level and rules, under another name. */
+export async function openMissionLike(
+  ctx: Context,
+  like: MissionState,
+  mission_name: string,
+  created_by: string,
+): Promise<Mission> {
+  const { isolation_level, base, workspace, max_agents, timeout, policies, policy } = like
+  await requireLevel(ctx, isolation_level)
+  const opening = { mission_name, isolation_level, base, workspace, max_agents, timeout, policies, policy, created_by }
+  return open(ctx, ctx.entropy.uuid(), opening)
+}
+
+/** What the configuration says of every mission that does not say otherwise. */
+function configured({ max_retries, auto_revive }: Config): Partial<CellPolicies> {
+  return { max_retries, auto_revive: typeof auto_revive === 'string' ? auto_revive : auto_revive ? 'yes' : 'no' }
+}
+
+type Opening = Omit<(DomainEvent & { type: 'mission_created' })['data'], 'directory'>
+
+async function open(ctx: Context, mission_id: string, opening: Opening): Promise<Mission> {
   await ctx.cells.lay(mission_id)
   try {
-    await ctx.workspace.openMission(mission_id, base)
-    const state = await ctx.book.create(mission_id, {
-      type: 'mission_created',
-      agent_id: null,
-      data: {
-        mission_name: request.mission_name,
-        isolation_level: level,
-        base,
-        workspace: overlay ? (request.workspace ?? 'overlay') : 'clone',
-        max_agents: request.max_agents,
-        timeout: request.timeout,
-        policies: cellPolicies.parse({ max_retries: ctx.config.max_retries, ...request.policies }),
-        policy,
-        created_by,
-        directory: ctx.cells.path(mission_id),
-      },
-    })
-    return missionView(state)
+    await ctx.workspace.openMission(mission_id, opening.base)
+    const data = { ...opening, directory: ctx.cells.path(mission_id) }
+    return missionView(await ctx.book.create(mission_id, { type: 'mission_created', agent_id: null, data }))
   } catch (error) {
-    if (!ctx.book.has(mission_id)) await takeBack(ctx, mission_id, base)
+    if (!ctx.book.has(mission_id)) await takeBack(ctx, mission_id, opening.base)
     throw error
   }
 }

@@ -4,6 +4,8 @@ import { checkpointOf } from '../domain/checkpoints.ts'
 import { type SeatState, seatOf } from '../domain/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Context } from './context.ts'
+import { openMissionLike } from './create-mission.ts'
+import { destroyMission } from './end-mission.ts'
 import { addSeat } from './spawn-seat.ts'
 
 type Origin = NonNullable<SeatState['forked_from']>
@@ -16,6 +18,28 @@ export interface Fork {
   readonly generation: number
 }
 
+/** The verb: into the same mission, another one of the same base, or one that is opened for it. */
+export async function forkCheckpoint(
+  ctx: Context,
+  from: Origin,
+  { mission, ...request }: ForkRequest,
+  by: string,
+  abort: AbortSignal,
+): Promise<SpawnedSeat> {
+  if (typeof mission !== 'object') {
+    return forkSeat(ctx, from, { mission_id: mission ?? from.mission_id, request, generation: 0 }, abort)
+  }
+  const source = ctx.book.get(from.mission_id)
+  await ctx.checkpoints.verify(checkpointOf(source, from.agent_id, from.checkpoint_id), abort)
+  const { mission_id } = await openMissionLike(ctx, source, mission.mission_name, by)
+  try {
+    return await forkSeat(ctx, from, { mission_id, request, generation: 0 }, abort)
+  } catch (error) {
+    await destroyMission(ctx, mission_id, true) // it was opened for this seat alone
+    throw error
+  }
+}
+
 /** A new seat whose layer begins as a checkpoint of another; what the request leaves out is as in that one. */
 export async function forkSeat(ctx: Context, from: Origin, fork: Fork, abort: AbortSignal): Promise<SpawnedSeat> {
   const source = ctx.book.get(from.mission_id)
@@ -24,13 +48,13 @@ export async function forkSeat(ctx: Context, from: Origin, fork: Fork, abort: Ab
   requireSameBase(ctx, from, fork.mission_id)
   const environment = seat.env_names.length > 0 ? await ctx.vault.get(from) : {}
   const request: SeatRequest = {
-    role: seat.role,
     ...(seat.command && { command: [...seat.command] }),
     ...(seat.resume_command && { resume_command: [...seat.resume_command] }),
     ...(seat.network && { network: seat.network }),
     ...(seat.limits && { limits: seat.limits }),
     ...(seat.heartbeat_interval && { heartbeat_interval: seat.heartbeat_interval }),
     ...fork.request,
+    role: fork.request.role ?? seat.role,
     env: { ...environment, ...fork.request.env },
   }
   return addSeat(ctx, fork.mission_id, request, abort, { forked_from: from, generation: fork.generation })

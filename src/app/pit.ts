@@ -4,10 +4,14 @@ import { LazarusError } from '../kernel/errors.ts'
 import { KeyedQueue } from '../kernel/queues.ts'
 import type { Adapters } from './adapters.ts'
 import type { Application, Principal } from './application.ts'
+import { startAutoCheckpoints } from './auto-checkpoints.ts'
+import { checkpointSeat, pruneCheckpoints, removeCheckpoint, verifyCheckpoint } from './checkpoint-seat.ts'
 import type { Context } from './context.ts'
 import { createMission } from './create-mission.ts'
 import { archiveMission, destroyMission } from './end-mission.ts'
 import { execStream, execWhole } from './exec-command.ts'
+import { forkCheckpoint } from './fork-seat.ts'
+import { HealthBoard } from './health-board.ts'
 import { HostProbe } from './host-report.ts'
 import { Identities } from './identities.ts'
 import { MissionBook } from './mission-book.ts'
@@ -15,8 +19,12 @@ import { completeMission, pauseMission, resumeMission } from './mission-status.t
 import { readLogs } from './read-logs.ts'
 import { recover } from './recover.ts'
 import { withdrawSeat } from './release-seat.ts'
+import { restoreSeat } from './restore-seat.ts'
+import { answerRevival, listIncidents, listRevivals } from './revivals.ts'
+import { reviveSeat } from './revive-seat.ts'
 import { collect, diff, killSeat, seatUsage } from './seat-work.ts'
 import { addSeat } from './spawn-seat.ts'
+import { Supervisor } from './supervisor.ts'
 import { startUpkeep } from './upkeep.ts'
 import { watchExits } from './watch-exits.ts'
 
@@ -30,12 +38,19 @@ export function createPit(adapters: Adapters): Pit {
   const book = new MissionBook(adapters)
   const probe = new HostProbe(adapters)
   const identities = new Identities(adapters.operatorTokenHash)
-  const ctx: Context = { ...adapters, book, probe, seatQueue: new KeyedQueue() }
-  book.onChange = (before, after) => identities.follow(before, after)
+  const ctx: Context = { ...adapters, book, probe, health: new HealthBoard(), seatQueue: new KeyedQueue() }
+  const supervisor = new Supervisor(ctx)
+  book.onChange = (before, after) => {
+    identities.follow(before, after)
+    supervisor.look()
+  }
   book.load()
   const exits = watchExits(ctx)
   const recovered = recover(ctx)
-  const upkeep = recovered.then(() => startUpkeep(ctx))
+  const work = recovered.then(() => {
+    supervisor.start()
+    return [startUpkeep(ctx), startAutoCheckpoints(ctx)]
+  })
   return {
     ...application(ctx, identities),
     ready: async () => {
@@ -43,8 +58,8 @@ export function createPit(adapters: Adapters): Pit {
       await probe.report(false)
     },
     async [Symbol.asyncDispose]() {
-      const started = await upkeep
-      started[Symbol.dispose]()
+      supervisor[Symbol.dispose]()
+      for (const started of await work) started[Symbol.dispose]()
       exits[Symbol.dispose]()
       probe.close()
       await recovered
@@ -80,6 +95,18 @@ function application(ctx: Context, identities: Identities): Application {
     logs: (id, agent, options, abort) => readLogs(ctx, id, agent, options, abort),
     collect: (id, agent, abort) => collect(ctx, id, agent, abort),
     diff: (id, agent, abort) => diff(ctx, id, agent, abort),
+    checkpointSeat: (id, agent, reason, abort) => checkpointSeat(ctx, id, agent, reason, abort),
+    listCheckpoints: (id, agent) => seatOf(book.get(id), agent).checkpoints,
+    verifyCheckpoint: (id, agent, checkpoint, abort) => verifyCheckpoint(ctx, id, agent, checkpoint, abort),
+    removeCheckpoint: (id, agent, checkpoint) => removeCheckpoint(ctx, id, agent, checkpoint),
+    pruneCheckpoints: (id, agent, { keep }) => pruneCheckpoints(ctx, id, agent, keep),
+    forkCheckpoint: (from, request, by, abort) => forkCheckpoint(ctx, from, request, callerName(by), abort),
+    restoreSeat: (id, agent, checkpoint, abort) => restoreSeat(ctx, id, agent, checkpoint, abort),
+    reviveSeat: (id, agent, request, abort) => reviveSeat(ctx, id, agent, request, abort),
+    listRevivals: () => listRevivals(ctx),
+    approveRevival: (id, by) => answerRevival(ctx, id, 'approve', callerName(by)),
+    declineRevival: (id, by) => answerRevival(ctx, id, 'decline', callerName(by)),
+    listIncidents: (id) => listIncidents(ctx, id),
     killSeat: (id, agent, signal) => killSeat(ctx, id, agent, signal),
     sealHomes: (request, abort) => ctx.homes.seal(request, abort),
     verifyHomes: (id, abort) => ctx.homes.verify(id, abort),

@@ -1,6 +1,6 @@
 import type { SandboxHandle } from '../contract/seat.ts'
-import { seatExited } from '../domain/decide.ts'
 import { checkpointFailed } from '../domain/checkpoints.ts'
+import { orphanReaped, seatExited } from '../domain/decide.ts'
 import { holdsLayer, type MissionState, type SeatState } from '../domain/mission.ts'
 import { isoTime } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
@@ -45,13 +45,13 @@ async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState)
   const { mission_id } = mission
   await recoverCheckpoints(ctx, mission, seat)
   switch (seat.status) {
-    case 'reviving':
-      if (seat.restoring) return void (await resumeRestore(ctx, mission_id, seat.agent_id))
-    // falls through: a generation that was begun is spawned, or found
     case 'requested':
     case 'spawning':
+    case 'reviving':
       await ctx.seatQueue.run(seatKey(mission_id, seat.agent_id), () =>
-        spawn(ctx, mission, seat, ctx.clock.monotonic(), AbortSignal.timeout(120_000)),
+        seat.restoring
+          ? finishRestore(ctx, mission_id, seat.agent_id, null)
+          : spawn(ctx, mission, seat, ctx.clock.monotonic(), AbortSignal.timeout(120_000)),
       )
       return
     case 'active':
@@ -71,19 +71,13 @@ async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState)
   }
 }
 
-async function resumeRestore(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
-  await ctx.seatQueue.run(seatKey(mission_id, agent_id), () => finishRestore(ctx, mission_id, agent_id, null))
-}
-
 /** A checkpoint that was being taken is gone; one that the ledger lists is whole. */
 async function recoverCheckpoints(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
   const { mission_id } = mission
   if (!holdsLayer(seat) || mission.status === 'destroyed' || mission.status === 'archived') return
   const { agent_id, checkpointing, checkpoints } = seat
   if (checkpointing) {
-    await ctx.book.commit(mission_id, (now) =>
-      checkpointFailed(now, agent_id, checkpointing.sequence, INTERRUPTED),
-    )
+    await ctx.book.commit(mission_id, (now) => checkpointFailed(now, agent_id, checkpointing.sequence, INTERRUPTED))
   }
   await ctx.checkpoints.sweep({ mission_id, agent_id }, new Set(checkpoints.map(({ checkpoint_id }) => checkpoint_id)))
 }
@@ -131,6 +125,7 @@ async function reap(ctx: Context, driver: CellDriver): Promise<void> {
     const { mission_id, agent_id, generation } = handle
     ctx.log.warn({ mission_id, agent_id, generation }, 'reaping a sandbox that no seat owns')
     await driver.destroy(handle)
+    if (ctx.book.has(mission_id)) await ctx.book.commit(mission_id, (now) => orphanReaped(now, agent_id, generation))
   }
 }
 

@@ -64,11 +64,7 @@ export async function reviveInQueue(
     return reviveFromCheckpoint(ctx, dead, seat, token_hash)
   }
   const hold = lastWork(ctx, mission_id, agent_id)
-  const intended = await ctx.book.commit(
-    mission_id,
-    (now) => startRevival(now, agent_id, 'live', token_hash),
-    'begun',
-  )
+  const intended = await ctx.book.commit(mission_id, (now) => startRevival(now, agent_id, 'live', token_hash), 'begun')
   const timeout = AbortSignal.timeout(intended.policies.revive_timeout * 1000)
   return spawn(ctx, intended, seatOf(intended, agent_id), began, timeout, hold)
 }
@@ -97,7 +93,10 @@ async function reviveFromCheckpoint(
     } catch (error) {
       const failure = asLazarusError(error)
       if (failure.code !== 'checkpoint_corrupt') throw failure
-      ctx.log.error({ mission_id, agent_id: seat.agent_id, checkpoint_id, message: failure.message }, 'a checkpoint is corrupt')
+      ctx.log.error(
+        { mission_id, agent_id: seat.agent_id, checkpoint_id, message: failure.message },
+        'a checkpoint is corrupt',
+      )
     }
   }
   throw new LazarusError(

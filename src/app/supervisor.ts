@@ -61,7 +61,7 @@ export class Supervisor implements Disposable {
   }
 
   #revive(due: Due): Promise<void> {
-    const { mission_id, agent_id, revival_id } = due
+    const { mission_id, revival_id } = due
     this.#taken.add(revival_id)
     this.#running.set(mission_id, (this.#running.get(mission_id) ?? 0) + 1)
     return this.#attempt(due)
@@ -118,7 +118,9 @@ export class Supervisor implements Disposable {
     const waits = this.#ctx.book
       .withRevivals()
       .filter((state) => state.status === 'active')
-      .flatMap((state) => waiting(state).flatMap(({ revival }) => [waitsMs(revival!, now_ms), epochOf(revival!.deadline) - now_ms]))
+      .flatMap((state) =>
+        waiting(state).flatMap(({ revival }) => [waitsMs(revival!, now_ms), epochOf(revival!.deadline) - now_ms]),
+      )
       .filter((ms) => ms > 0)
     if (waits.length === 0) return
     this.#timer = setTimeout(() => this.look(), Math.min(...waits, LONGEST_TIMER_MS)).unref()

@@ -36,7 +36,9 @@ export const checkpoint = z.strictObject({
   created_at: isoDateTime,
   reason: z.string(),
   paused: z.boolean().meta({ description: 'Nothing in the seat ran while it was taken' }),
-  shares: checkpointId.nullable().meta({ description: 'The checkpoint whose archive this one shares: nothing changed' }),
+  shares: checkpointId
+    .nullable()
+    .meta({ description: 'The checkpoint whose archive this one shares: nothing changed' }),
 })
 export type Checkpoint = z.infer<typeof checkpoint>
 

@@ -91,6 +91,7 @@ export const domainEvent = z.discriminatedUnion('type', [
   seat('withdraw_started', { force: z.boolean() }),
   seat('layer_saved', { final_checkpoint: finalSnapshot }),
   seat('seat_withdrawn', { final_checkpoint: finalSnapshot.nullable(), released }),
+  seat('orphan_reaped', { generation: z.int().nonnegative() }),
   seat('refused', { what: z.string(), generation }),
 ])
 export type DomainEvent = z.infer<typeof domainEvent>

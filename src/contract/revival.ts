@@ -20,7 +20,9 @@ export const revival = z.strictObject({
   not_before: isoDateTime.meta({ description: 'Backoff' }),
   deadline: isoDateTime.meta({ description: 'queued_at and revive_timeout; later the seat is quarantined' }),
   approval: z.enum(['not_needed', 'needed', 'given']),
-  substitute: agentId.nullable().meta({ description: 'Who takes the place, when the agent itself used up its retries' }),
+  substitute: agentId
+    .nullable()
+    .meta({ description: 'Who takes the place, when the agent itself used up its retries' }),
 })
 export type Revival = z.infer<typeof revival>
 

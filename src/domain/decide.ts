@@ -128,6 +128,10 @@ export function seatExited(
   return [{ type: 'seat_exited', agent_id, data: { generation, exit: told } }, ...afterExit(state, seat, told, moment)]
 }
 
+/** A sandbox of a seat ran in a generation that is over, and was ended. */
+export const orphanReaped = (state: MissionState, agent_id: string, generation: number): Decision =>
+  state.seats.has(agent_id) ? [{ type: 'orphan_reaped', agent_id, data: { generation } }] : []
+
 /** The pit is about to kill the agent, and says why first. */
 export function decideEnd(
   state: MissionState,

@@ -32,7 +32,11 @@ export interface SeatState {
   readonly network: NetworkMode | null
   readonly limits: Limits | null
   readonly heartbeat_interval: number | null
-  readonly forked_from: { readonly mission_id: string; readonly agent_id: string; readonly checkpoint_id: string } | null
+  readonly forked_from: {
+    readonly mission_id: string
+    readonly agent_id: string
+    readonly checkpoint_id: string
+  } | null
   readonly token_hash: string
   readonly handle: SandboxHandle | null
   readonly effective: EffectiveIsolation | null
@@ -246,6 +250,7 @@ function changed(seat: SeatState, event: Exclude<SeatEvent, { type: 'seat_reques
     case 'seat_withdrawn':
       return { ...seat, ...event.data, status: 'withdrawn', handle: null }
     case 'refused':
+    case 'orphan_reaped':
       return seat
     default:
       return unreachable(event)

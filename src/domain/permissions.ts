@@ -1,5 +1,5 @@
-import type { Access } from '../contract/api.ts'
 import type { Role } from '../contract/ids.ts'
+import type { Access } from '../contract/route.ts'
 
 export interface Caller {
   readonly kind: 'operator' | 'seat' | 'nobody'

@@ -15,6 +15,7 @@ import type { HttpLimits, ServerDeps } from './options.ts'
 import { registerRoutes } from './register.ts'
 import { recordRequests } from './request-log.ts'
 import { cellHandlers } from './routes/cells.ts'
+import { checkpointHandlers } from './routes/checkpoints.ts'
 import { eventHandlers } from './routes/events.ts'
 import { execHandlers } from './routes/exec.ts'
 import { homeHandlers } from './routes/homes.ts'
@@ -22,6 +23,7 @@ import { hostHandlers } from './routes/host.ts'
 import { logHandlers } from './routes/logs.ts'
 import { metaHandlers } from './routes/meta.ts'
 import { missionHandlers } from './routes/missions.ts'
+import { revivalHandlers } from './routes/revivals.ts'
 import { seatHandlers } from './routes/seats.ts'
 import { refuseForeignPages } from './same-origin.ts'
 import { HYGIENE, sendError, sendRaw } from './send-error.ts'
@@ -76,6 +78,8 @@ export async function createFastify(deps: FastifyDeps): Promise<FastifyInstance>
 const HANDLERS = {
   ...missionHandlers,
   ...seatHandlers,
+  ...checkpointHandlers,
+  ...revivalHandlers,
   ...execHandlers,
   ...logHandlers,
   ...eventHandlers,

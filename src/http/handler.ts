@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { Application, Principal } from '../app/application.ts'
-import type { ROUTES, Route, RouteId } from '../contract/api.ts'
+import type { ROUTES, RouteId } from '../contract/api.ts'
+import type { Route } from '../contract/route.ts'
 
 type Parsed<R, Part extends 'params' | 'query' | 'body'> = R extends {
   readonly [key in Part]: infer S extends z.ZodType

@@ -1,6 +1,6 @@
 import type { Application, Principal } from '../app/application.ts'
-import type { Access } from '../contract/api.ts'
 import type { SandboxName } from '../contract/ids.ts'
+import type { Access } from '../contract/route.ts'
 import { type Caller, mayCall, type Target } from '../domain/permissions.ts'
 import { isLazarusError, LazarusError } from '../kernel/errors.ts'
 

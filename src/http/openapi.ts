@@ -1,5 +1,6 @@
 import type { z } from 'zod'
-import { type Access, ROUTES, type Route } from '../contract/api.ts'
+import { ROUTES } from '../contract/api.ts'
+import type { Access, Route } from '../contract/route.ts'
 import { ERRORS, type ErrorCode } from '../kernel/errors.ts'
 import { convert, type Json, namedSchemas, reference } from './openapi-schemas.ts'
 

@@ -76,6 +76,7 @@ async function start(
       remoteEnvironment: settings.remoteEnvironment,
       ...(faults ? { faults } : {}),
     }),
+    checkpoints: NO_CHECKPOINTS,
     vault: createSeatVault({ dir: join(stateDir, 'vault') }),
     runDirs: createRunDirs(join(stateDir, 'sandboxes')),
     seatLogs: createSeatLogs(),
@@ -113,6 +114,18 @@ async function start(
       await ledger.close()
     },
   }
+}
+
+// TODO(this week's work): src/workspace brings the real one.
+const none = () => Promise.reject(new Error('checkpoints are being built'))
+const NO_CHECKPOINTS: Adapters['checkpoints'] = {
+  take: none,
+  verify: none,
+  stage: none,
+  swap: none,
+  remove: none,
+  unstage: async () => {},
+  sweep: async () => {},
 }
 
 function cached<T>(load: () => Promise<T>): () => Promise<T> {

@@ -9,6 +9,7 @@ import { policyOf } from '../support/policies.ts'
 
 const MISSION = '0b7c7f8e-53c7-4d2a-9d55-1f7c3f1b2a10'
 const AT = '2026-01-01T00:00:00.000Z'
+const MOMENT = { now_ms: Date.parse('2026-01-01T00:00:10.000Z'), revival_id: 'rev_00000001' }
 const EXIT = { cause: 'signal', code: 137, signal: 'SIGKILL', died_at: AT, noticed_at: AT, noticed_by: 'test' } as const
 const REQUEST = { agent_id: 'builder', role: 'write' } as const
 const NOTHING = { processes: 0, containers: 0, mounts: 0 }
@@ -113,10 +114,10 @@ describe('a seat', () => {
   })
 
   test('dies once; the death of an older generation is refused and recorded', () => {
-    const dead = record(running(), decide.seatExited(running(), 'builder', 1, EXIT))
+    const dead = record(running(), decide.seatExited(running(), 'builder', 1, EXIT, MOMENT))
     expect(dead.seats.get('builder')).toMatchObject({ status: 'dead', exit: EXIT })
-    expect(decide.seatExited(dead, 'builder', 1, EXIT)).toEqual([])
-    expect(decide.seatExited(running(), 'builder', 7, EXIT).map((event) => event.type)).toEqual(['refused'])
+    expect(decide.seatExited(dead, 'builder', 1, EXIT, MOMENT)).toEqual([])
+    expect(decide.seatExited(running(), 'builder', 7, EXIT, MOMENT).map((event) => event.type)).toEqual(['refused'])
   })
 
   test('cannot be taken twice, beyond max_agents, or in a mission that has ended', () => {
@@ -196,11 +197,11 @@ describe('decide and evolve, whatever the order of commands', () => {
           (s: MissionState) =>
             decide.seatSpawned(s, handleOf(id, g), { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] }, 1),
       ),
-      agent.map((id) => (s: MissionState) => decide.spawnFailed(s, id, { code: 'x', message: 'y' })),
+      agent.map((id) => (s: MissionState) => decide.spawnFailed(s, id, { code: 'x', message: 'y' }, MOMENT)),
       fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(
         ([id, g]) =>
           (s: MissionState) =>
-            decide.seatExited(s, id, g, EXIT),
+            decide.seatExited(s, id, g, EXIT, MOMENT),
       ),
       agent.map((id) => (s: MissionState) => decide.startWithdraw(s, id, false)),
       agent.map((id) => (s: MissionState) => decide.seatWithdrawn(s, id, NOTHING)),

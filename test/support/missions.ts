@@ -34,6 +34,8 @@ export const seatRequested = (agent_id: string, changes: object = {}): DomainEve
       env_names: [],
       network: null,
       limits: null,
+      heartbeat_interval: null,
+      forked_from: null,
       token_hash: 'hash',
       ...changes,
     },
