@@ -1,10 +1,10 @@
-import { join } from 'node:path'
 import { type CgroupFacts, cgroupFacts } from './cgroups.ts'
 import { PodmanClient, type PodmanInfo } from './client.ts'
 import type { PodmanDeps } from './deps.ts'
 import { translate } from './errors.ts'
 import { createImages, type ImageResolver } from './images.ts'
 import { openService, type PodmanService } from './service.ts'
+import { serviceDirectory, sweepServices } from './service-record.ts'
 
 /** Podman as it was found at the first use. */
 export interface Runtime {
@@ -46,9 +46,9 @@ export class Connection {
   }
 
   async #connect(): Promise<Runtime> {
-    const { socket, runtimeDir, environment, stateKey, cellTag } = this.#deps
-    const directory = join(runtimeDir, `lazarus-${stateKey.slice(0, 8)}`)
-    const service = await openService({ socket, environment, directory })
+    const { socket, runtimeDir, environment, stateKey, cellTag, root, clock } = this.#deps
+    if (socket === null) sweepServices(runtimeDir, clock.now())
+    const service = await openService({ socket, environment, directory: serviceDirectory(runtimeDir, stateKey), root })
     const client = new PodmanClient(service.socket)
     const info = await client.info()
     return { client, service, info, cgroups: cgroupFacts(info), images: createImages(client, cellTag) }

@@ -1,15 +1,18 @@
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Docker from 'dockerode'
 import { LazarusError } from '../../kernel/errors.ts'
 import { isAlive, sendSignal, startTime } from '../../linux/process.ts'
+import { endService, readServiceRecord, type ServiceRecord, writeServiceRecord } from './service-record.ts'
 
 export interface ServiceOptions {
   /** The socket of an API that somebody else runs, for example from DOCKER_HOST; null: we run one. */
   readonly socket: string | null
   /** A private directory for socket, record and log; short, because socket paths are. */
   readonly directory: string
+  /** The directory of the driver, named in the record. */
+  readonly root: string
   /** PATH, HOME and XDG_RUNTIME_DIR for Podman; nothing else is handed on. */
   readonly environment: Readonly<Record<string, string>>
 }
@@ -22,11 +25,6 @@ export interface PodmanService {
   close(): void
 }
 
-interface ServiceRecord {
-  readonly pid: number
-  readonly start_time: string
-}
-
 const START_TIMEOUT_MS = 60_000
 /** Without a call for so long it ends by itself: a pit that was killed for good leaves none for ever. */
 const IDLE_SECONDS = 1800
@@ -36,7 +34,7 @@ export async function openService(options: ServiceOptions): Promise<PodmanServic
   if (options.socket) return { socket: options.socket, lives: () => true, close() {} }
   mkdirSync(options.directory, { recursive: true, mode: 0o700 })
   const socket = join(options.directory, 'podman.sock')
-  const record = readRecord(options.directory)
+  const record = readServiceRecord(options.directory)
   if (record && isAlive(record.pid, record.start_time)) {
     if (await answers(socket)) return ours(socket, options.directory, record)
     sendSignal(record.pid, 'SIGKILL')
@@ -49,10 +47,7 @@ function ours(socket: string, directory: string, record: ServiceRecord): PodmanS
   return {
     socket,
     lives,
-    close() {
-      if (lives()) sendSignal(record.pid, 'SIGTERM')
-      rmSync(directory, { recursive: true, force: true })
-    },
+    close: () => endService(directory, record),
   }
 }
 
@@ -76,8 +71,8 @@ async function start(socket: string, options: ServiceOptions): Promise<PodmanSer
   })
   if (child.pid === undefined) throw cannotStart(await failed)
   // Before it answers: a pit that is killed here finds it again, too.
-  const record = { pid: child.pid, start_time: startTime(child.pid) ?? '' }
-  writeFileSync(recordPath(options.directory), JSON.stringify(record), { mode: 0o600 })
+  const record = { pid: child.pid, start_time: startTime(child.pid) ?? '', root: options.root }
+  writeServiceRecord(options.directory, record)
   const settled = new AbortController()
   const reason = await Promise.race([failed, untilAnswers(socket, settled.signal)])
   settled.abort()
@@ -87,7 +82,6 @@ async function start(socket: string, options: ServiceOptions): Promise<PodmanSer
   throw cannotStart(reason)
 }
 
-const recordPath = (directory: string) => join(directory, 'podman.json')
 const logPath = (directory: string) => join(directory, 'podman.log')
 
 function readLog(directory: string): string {
@@ -95,14 +89,6 @@ function readLog(directory: string): string {
     return readFileSync(logPath(directory), 'utf8').trim().slice(-2000)
   } catch {
     return 'its log is gone'
-  }
-}
-
-function readRecord(directory: string): ServiceRecord | null {
-  try {
-    return JSON.parse(readFileSync(recordPath(directory), 'utf8')) as ServiceRecord
-  } catch {
-    return null
   }
 }
 
