@@ -50,17 +50,19 @@ const writable = (directory: string): boolean => {
 /** The leaf is where a pit before us, or one that started us, has moved us: cells stay side by side, above it. */
 const candidates = (own: string): string[] => (basename(own) === LEAF ? [dirname(own), own] : [own, dirname(own)])
 
+/** The part of the tree in which this process may make cgroups; null where it may make none. */
+export function ownBase(mount = MOUNT): string | null {
+  const own = ownCgroup(read('/proc/self/cgroup') ?? '')
+  if (own === null || own === '/') return null
+  const places = candidates(own).map((path) => join(mount, path))
+  return places.find(writable) ?? null
+}
+
 /** Looks only; `openCgroups` takes possession. */
 export function cgroupFacts(mount = MOUNT): CgroupFacts {
   const kind = kindOf(mount)
-  const own = kind === 'v2' ? ownCgroup(read('/proc/self/cgroup') ?? '') : null
-  const base =
-    own === null || own === '/'
-      ? null
-      : candidates(own)
-          .map((path) => join(mount, path))
-          .find(writable)
-  if (base === undefined || base === null) return { kind, delegated: [], base: null }
+  const base = kind === 'v2' ? ownBase(mount) : null
+  if (base === null) return { kind, delegated: [], base: null }
   const offered = (read(join(base, 'cgroup.controllers')) ?? '').trim().split(' ')
   const delegated = WANTED.filter((name) => offered.includes(name))
   return { kind, delegated, base: delegated.length > 0 ? base : null }

@@ -1,8 +1,18 @@
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { cgroupFacts, limitFiles, openCgroups, ownCgroup, parseLimits, parseOomKills } from '../../src/linux/cgroup.ts'
+import {
+  cgroupFacts,
+  limitFiles,
+  openCgroups,
+  ownBase,
+  ownCgroup,
+  parseLimits,
+  parseOomKills,
+} from '../../src/linux/cgroup.ts'
+import { run } from '../../src/linux/run.ts'
 
 describe('cgroup limits', () => {
   it('writes only what was delegated', () => {
@@ -68,5 +78,36 @@ describe('cgroup tree', () => {
 
   it('is not opened where nothing is delegated', () => {
     expect(openCgroups({ kind: 'hybrid', delegated: [], base: null })).toBeNull()
+  })
+})
+
+describe('cgroup tree of this machine', () => {
+  const module = new URL('../../src/linux/cgroup.ts', import.meta.url).href
+  const TAKE = `
+    const { ownBase, openCgroups } = await import(${JSON.stringify(module)})
+    const base = ownBase()
+    openCgroups({ kind: 'v2', delegated: [], base })
+    process.stdout.write(base)`
+
+  /** Moves itself into the cgroup, as somebody who starts a pit there. */
+  const takenFrom = async (cgroup: string): Promise<string> => {
+    const script = 'echo $$ >"$1/cgroup.procs" && exec "$2" --input-type=module --eval "$3"'
+    const done = await run('/bin/sh', ['-c', script, 'take', cgroup, process.execPath, TAKE], { environment: {} })
+    expect(done).toMatchObject({ exit_code: 0, stderr: '' })
+    return done.stdout.toString()
+  }
+
+  it('takes possession once: a pit that is started where another pit lies nests nothing in it', async () => {
+    const scope = join(ownBase()!, `lazarus-test-${process.pid}`)
+    const [leaf, cells] = [join(scope, 'pit'), join(scope, 'cells')]
+    mkdirSync(scope)
+    try {
+      expect(await takenFrom(scope)).toBe(scope)
+      expect([leaf, cells].map((path) => existsSync(path))).toEqual([true, true])
+      expect(await takenFrom(leaf)).toBe(scope)
+      expect([join(leaf, 'pit'), join(leaf, 'cells')].map((path) => existsSync(path))).toEqual([false, false])
+    } finally {
+      for (const path of [leaf, cells, scope]) if (existsSync(path)) rmdirSync(path)
+    }
   })
 })
