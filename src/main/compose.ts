@@ -82,6 +82,7 @@ async function start(
     seatLogs: createSeatLogs(),
     leftovers: createLeftovers(
       ['doors', 'sandboxes', 'vault'].map((name) => join(stateDir, name)),
+      missionsPath,
       systemClock,
     ),
     hostFacts: cached(() => readHostFacts(settings)),

@@ -25,7 +25,7 @@ export type HostFacts = Omit<HostReport, 'levels' | 'probed_at'>
 /** What is true of the host for every level; each level's own checks come from its driver's probe. */
 export async function readHostFacts(settings: Settings): Promise<HostFacts> {
   const cgroups = cgroupFacts()
-  const overlay = await overlayPossible(settings.missionsPath, AbortSignal.timeout(PROBE_TIMEOUT_MS))
+  const overlay = await overlayPossible(settings.missionsPath, systemClock.now(), AbortSignal.timeout(PROBE_TIMEOUT_MS))
   return {
     version: VERSION,
     os: osName(),

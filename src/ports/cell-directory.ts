@@ -6,7 +6,8 @@ import type { MissionState } from '../domain/mission.ts'
 export interface CellDirectory {
   path(mission_id: string): string
   logPath(mission_id: string, agent_id: string): string
-  lay(mission_id: string): Promise<void>
+  /** Resolves to whether it is new; one that was there may be somebody's own. */
+  lay(mission_id: string): Promise<boolean>
   /** Brings files and `logs/mission.log` up to the given state; called with the events since the last call. */
   write(state: MissionState, events: readonly RecordedEvent[]): Promise<void>
   heartbeat(state: MissionState, at_ms: number): Promise<void>

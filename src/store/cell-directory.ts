@@ -8,6 +8,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
 import type { CellDirectory } from '../ports/cell-directory.ts'
 import type { EventLog } from '../ports/event-log.ts'
+import { layDirectory } from './half-laid.ts'
 import { MissionFiles } from './mission-files.ts'
 import { writeRecord } from './mission-record.ts'
 import { removeTree } from './remove-tree.ts'
@@ -46,10 +47,12 @@ class Cells implements CellDirectory {
     return join(this.path(mission_id), 'logs', `${agent_id}.log`)
   }
 
-  async lay(mission_id: string): Promise<void> {
+  async lay(mission_id: string): Promise<boolean> {
     const path = this.path(mission_id)
     try {
+      const isNew = await layDirectory(this.#options.missionsPath, mission_id)
       for (const folder of CELL_FOLDERS) await mkdir(join(path, folder), { recursive: true, mode: 0o700 })
+      return isNew
     } catch (error) {
       throw asLazarusError(error)
     }

@@ -1,9 +1,12 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runInHull } from '../linux/hull.ts'
 import { makePrivateDirectory, randomName, removeOwnTree } from './durable.ts'
+import { UNFINISHED_MS } from './sweep-trash.ts'
 
 export type OverlayProbe = { readonly possible: true } | { readonly possible: false; readonly reason: string }
+
+const PREFIX = '.overlay-probe-'
 
 /** Writes, renames and deletes through an overlay, and sees that the lower layer stayed as it was. */
 const TRY = `
@@ -18,9 +21,10 @@ mv kept fresh/moved
 `
 
 /** Mounts a real overlay below `directory`. Where that fails, private clones stand in for overlay layers. */
-export async function overlayPossible(directory: string, abort: AbortSignal): Promise<OverlayProbe> {
-  const place = join(directory, `.overlay-probe-${randomName()}`)
+export async function overlayPossible(directory: string, now_ms: number, abort: AbortSignal): Promise<OverlayProbe> {
   await makePrivateDirectory(directory)
+  await sweepProbes(directory, now_ms - UNFINISHED_MS)
+  const place = join(directory, `${PREFIX}${randomName()}`)
   await mkdir(place, { mode: 0o700 })
   try {
     for (const name of ['lower', 'upper', 'work', 'run']) await mkdir(join(place, name), { mode: 0o700 })
@@ -56,8 +60,21 @@ export async function overlayPossible(directory: string, abort: AbortSignal): Pr
     abort.throwIfAborted()
     return { possible: false, reason: error instanceof Error ? error.message : String(error) }
   } finally {
-    // The kernel made it with mode 000; it belongs to us.
-    await chmod(join(place, 'work', 'work'), 0o700).catch(() => {})
-    await removeOwnTree(place)
+    await removeProbe(place)
   }
+}
+
+/** What a process that was killed in its probe left; another may be probing here just now. */
+async function sweepProbes(directory: string, before_ms: number): Promise<void> {
+  for (const name of (await readdir(directory)).filter((name) => name.startsWith(PREFIX))) {
+    const place = join(directory, name)
+    const made = await stat(place).catch(() => null)
+    if (made !== null && made.mtimeMs < before_ms) await removeProbe(place)
+  }
+}
+
+async function removeProbe(place: string): Promise<void> {
+  // The kernel made it with mode 000; it belongs to us.
+  await chmod(join(place, 'work', 'work'), 0o700).catch(() => {})
+  await removeOwnTree(place)
 }

@@ -22,6 +22,7 @@ import { fold, type MissionState } from '../../src/domain/mission.ts'
 import type { CellDirectory } from '../../src/ports/cell-directory.ts'
 import type { EventLog } from '../../src/ports/event-log.ts'
 import { createCellDirectory } from '../../src/store/cell-directory.ts'
+import { OPENING } from '../../src/store/half-laid.ts'
 import { createMemoryLog } from '../../src/store/memory-log.ts'
 import { missionCreated, seatRequested } from '../support/missions.ts'
 
@@ -78,7 +79,7 @@ describe('the cell directory', () => {
     await cells.lay(ID)
     writeFileSync(join(cell, 'logs', 'kept'), '')
     await cells.lay(ID)
-    expect(readdirSync(cell).sort()).toEqual([...CELL_FOLDERS].sort())
+    expect(readdirSync(cell).sort()).toEqual([...CELL_FOLDERS, OPENING].sort())
     for (const folder of ['', ...CELL_FOLDERS]) expect(statSync(join(cell, folder)).mode & 0o777).toBe(0o700)
     expect(existsSync(join(cell, 'logs', 'kept'))).toBe(true)
   })

@@ -20,7 +20,10 @@ test('what belongs to missions that are not alive goes, but not at once, and not
         utimesSync(join(place, id), now / 1000 - age_s, now / 1000 - age_s)
       }
     }
-    const leftovers = createLeftovers([...places, join(dir, 'missing')], { now: () => now, monotonic: () => now })
+    const leftovers = createLeftovers([...places, join(dir, 'missing')], join(dir, 'missions'), {
+      now: () => now,
+      monotonic: () => now,
+    })
     await leftovers.sweep((id) => id === alive)
     for (const place of places)
       expect(readdirSync(place).toSorted()).toEqual([alive, young, 'operator-made'].toSorted())

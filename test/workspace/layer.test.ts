@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
@@ -187,12 +197,22 @@ describe('closing a mission', () => {
 
 describe('the overlay probe', () => {
   it('mounts a real overlay where one is possible, and leaves nothing', async () => {
-    expect(await overlayPossible(bed.path('probe'), never)).toEqual({ possible: true })
+    expect(await overlayPossible(bed.path('probe'), Date.now(), never)).toEqual({ possible: true })
     expect(readdirSync(bed.path('probe'))).toEqual([])
   })
 
+  it('removes what a probe that was killed has left, and nothing that is young', async () => {
+    const [old, young] = ['.overlay-probe-0123456789ab', '.overlay-probe-ba9876543210'] as const
+    for (const name of [old, young]) mkdirSync(bed.path('probes', name, 'work', 'work'), { recursive: true })
+    chmodSync(bed.path('probes', old, 'work', 'work'), 0)
+    const then = Date.now() / 1000 - 7200
+    utimesSync(bed.path('probes', old), then, then)
+    expect(await overlayPossible(bed.path('probes'), Date.now(), never)).toEqual({ possible: true })
+    expect(readdirSync(bed.path('probes'))).toEqual([young])
+  })
+
   it('says why where none is possible', async () => {
-    expect(await overlayPossible(bed.path('with,comma'), never)).toEqual({
+    expect(await overlayPossible(bed.path('with,comma'), Date.now(), never)).toEqual({
       possible: false,
       reason: expect.stringMatching(/./),
     })
