@@ -1,6 +1,7 @@
 import type { Config } from '../contract/config.ts'
 import type { HostReport } from '../contract/host.ts'
 import type { IsolationLevel } from '../contract/ids.ts'
+import type { PitSelf } from '../contract/pit.ts'
 import type { Policy } from '../contract/policy.ts'
 import type { Clock, Entropy } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
@@ -36,6 +37,8 @@ export interface Adapters {
   readonly config: Config
   /** Everything about the host but its levels. */
   readonly hostFacts: () => Promise<Omit<HostReport, 'levels' | 'probed_at'>>
+  /** This process, as it tells of itself; where it listens once it does. */
+  readonly self: () => PitSelf
   readonly operatorTokenHash: string
   /** Paths of the pit itself that no sandbox may see. */
   readonly ownPaths: readonly string[]

@@ -6,6 +6,7 @@ import type { Seal, SealRequest, Verification } from '../contract/home.ts'
 import type { HostReport } from '../contract/host.ts'
 import type { Role, SandboxName } from '../contract/ids.ts'
 import type { DestroyReport, Mission, MissionRequest, WithdrawReport } from '../contract/mission.ts'
+import type { PitStatus } from '../contract/pit.ts'
 import type { Incident, Revival, ReviveRequest } from '../contract/revival.ts'
 import type {
   Collection,
@@ -100,6 +101,7 @@ export interface Application {
   /** Lays out a cell directory for an id that the caller chose: an empty, seatless mission of that id. */
   initCell(mission_id: string): Promise<Mission>
   host(options: { readonly refresh: boolean }): Promise<HostReport>
+  status(): PitStatus
   readEvents(options: ReadOptions): readonly RecordedEvent[]
   followEvents(options: ReadOptions, abort: AbortSignal): AsyncIterable<RecordedEvent>
   /** Who holds this bearer token, or null. Operator token and seat tokens; hashes compared in constant time. */

@@ -8,11 +8,13 @@ import type { Adapters } from './adapters.ts'
 import type { HealthBoard } from './health-board.ts'
 import type { HostProbe } from './host-report.ts'
 import type { MissionBook } from './mission-book.ts'
+import type { Milestones } from './pit-status.ts'
 
 export interface Context extends Adapters {
   readonly book: MissionBook
   readonly probe: HostProbe
   readonly health: HealthBoard
+  readonly milestones: Milestones
   /** Every verb that changes a seat goes through the queue of that seat. */
   readonly seatQueue: KeyedQueue
 }

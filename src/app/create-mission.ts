@@ -69,13 +69,13 @@ function configured({ max_retries, auto_revive }: Config): Partial<CellPolicies>
 type Opening = Omit<(DomainEvent & { type: 'mission_created' })['data'], 'directory'>
 
 async function open(ctx: Context, mission_id: string, opening: Opening): Promise<Mission> {
-  await ctx.cells.lay(mission_id)
+  const isNew = await ctx.cells.lay(mission_id)
   try {
     await ctx.workspace.openMission(mission_id, opening.base)
     const data = { ...opening, directory: ctx.cells.path(mission_id) }
     return missionView(await ctx.book.create(mission_id, { type: 'mission_created', agent_id: null, data }))
   } catch (error) {
-    if (!ctx.book.has(mission_id)) await takeBack(ctx, mission_id, opening.base)
+    if (isNew && !ctx.book.has(mission_id)) await takeBack(ctx, mission_id, opening.base)
     throw error
   }
 }

@@ -75,6 +75,13 @@ class Kept {
 export function runningSeat(state: MissionState, agent_id: string): SeatState {
   const seat = seatOf(state, agent_id)
   if (seat.status === 'active' && seat.handle) return seat
+  if (seat.status === 'quarantined') {
+    throw new LazarusError(
+      'agent_quarantined',
+      `Agent "${agent_id}" of mission ${state.mission_id} is quarantined: ${seat.quarantine}`,
+      { remedy: 'Look at its output (lazarus logs), then revive it: lazarus revive <mission> <agent>' },
+    )
+  }
   const why = seat.exit ? ` (${seat.exit.cause}, code ${seat.exit.code ?? '-'}, signal ${seat.exit.signal ?? '-'})` : ''
   throw new LazarusError(
     'conflict',

@@ -2,12 +2,14 @@ import type { HostReport, LevelReport } from '../contract/host.ts'
 import type { IsolationLevel } from '../contract/ids.ts'
 import { isoTime } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
+import type { CellDriver } from '../ports/cell-driver.ts'
 import type { Adapters } from './adapters.ts'
 
 /** Probes each level once, when it is first needed or asked for again; those who need a level wait for its probe. */
 export class HostProbe {
   readonly #adapters: Adapters
   readonly #reports = new Map<IsolationLevel, Promise<LevelReport>>()
+  readonly #known = new Map<IsolationLevel, LevelReport>()
   readonly #abort = new AbortController()
   #probedAt: number
 
@@ -19,8 +21,19 @@ export class HostProbe {
   async level(level: IsolationLevel): Promise<LevelReport | null> {
     const driver = this.#adapters.drivers.get(level)
     if (!driver) return null
-    const report = this.#reports.get(level) ?? driver.probe(this.#abort.signal)
+    const report = this.#reports.get(level) ?? this.#probe(level, driver)
     this.#reports.set(level, report)
+    return report
+  }
+
+  /** Reports that are there, without waiting for one; the last one of a level that is probed again. */
+  known(): readonly LevelReport[] {
+    return [...this.#known.values()].toSorted((a, b) => a.level.localeCompare(b.level))
+  }
+
+  async #probe(level: IsolationLevel, driver: CellDriver): Promise<LevelReport> {
+    const report = await driver.probe(this.#abort.signal)
+    this.#known.set(level, report)
     return report
   }
 

@@ -16,6 +16,7 @@ import { HostProbe } from './host-report.ts'
 import { Identities } from './identities.ts'
 import { MissionBook } from './mission-book.ts'
 import { completeMission, pauseMission, resumeMission } from './mission-status.ts'
+import { type Milestones, pitStatus } from './pit-status.ts'
 import { readLogs } from './read-logs.ts'
 import { recover } from './recover.ts'
 import { withdrawSeat } from './release-seat.ts'
@@ -30,6 +31,8 @@ import { watchExits } from './watch-exits.ts'
 
 /** The pit: adopts what an earlier one left, then serves the use cases. */
 export interface Pit extends Application, AsyncDisposable {
+  /** Resolves when what an earlier pit left is adopted, finished or reaped. */
+  recovered(): Promise<void>
   /** Probes every level now, instead of each when it is first needed; resolves when recovery is done too. */
   ready(): Promise<void>
 }
@@ -38,7 +41,9 @@ export function createPit(adapters: Adapters): Pit {
   const book = new MissionBook(adapters)
   const probe = new HostProbe(adapters)
   const identities = new Identities(adapters.operatorTokenHash)
-  const ctx: Context = { ...adapters, book, probe, health: new HealthBoard(), seatQueue: new KeyedQueue() }
+  const milestones: Milestones = { recovered: false, last_sweep_ms: null }
+  const health = new HealthBoard()
+  const ctx: Context = { ...adapters, book, probe, health, milestones, seatQueue: new KeyedQueue() }
   const supervisor = new Supervisor(ctx)
   book.onChange = (before, after) => {
     identities.follow(before, after)
@@ -48,11 +53,13 @@ export function createPit(adapters: Adapters): Pit {
   const exits = watchExits(ctx)
   const recovered = recover(ctx)
   const work = recovered.then(() => {
+    milestones.recovered = true
     supervisor.start()
     return [startUpkeep(ctx), startAutoCheckpoints(ctx)]
   })
   return {
     ...application(ctx, identities),
+    recovered: () => recovered,
     ready: async () => {
       await recovered
       await probe.report(false)
@@ -113,6 +120,7 @@ function application(ctx: Context, identities: Identities): Application {
     scan: () => ctx.cells.scan(new Set(book.all().map((m) => m.mission_id)), ctx.clock.now()),
     initCell: (id) => initCell(ctx, id),
     host: ({ refresh }) => ctx.probe.report(refresh),
+    status: () => pitStatus(ctx),
     readEvents: (options) => [...ctx.ledger.read(options)],
     followEvents: (options, abort) => ctx.ledger.follow(options, abort),
     identify: (token) => identities.identify(token),

@@ -38,7 +38,7 @@ async function beat({ book, cells, clock, log }: Context): Promise<void> {
 /** Whose sandboxes, sockets and secrets are all released. */
 const OVER: ReadonlySet<MissionStatus> = new Set(['archived', 'destroyed'])
 
-async function sweep({ book, workspace, leftovers, log }: Context): Promise<void> {
+async function sweep({ book, workspace, leftovers, log, milestones, clock }: Context): Promise<void> {
   const isKnown = (mission_id: string) => book.has(mission_id)
   const isAlive = (mission_id: string) => isKnown(mission_id) && !OVER.has(book.get(mission_id).status)
   for (const sweeping of [() => workspace.sweep(isKnown), () => leftovers.sweep(isAlive)]) {
@@ -48,4 +48,5 @@ async function sweep({ book, workspace, leftovers, log }: Context): Promise<void
       log.warn({ message: asLazarusError(error).message }, 'what is no longer needed could not be swept')
     }
   }
+  milestones.last_sweep_ms = clock.now()
 }

@@ -45,6 +45,7 @@ describe.each(['level_1', 'level_2', 'level_3'])('the pit dies over %s', (level)
       mission_name: level,
       isolation_level: level,
       repo: repository.path,
+      policies: { auto_revive: 'no' },
     })
     const seats = `/v1/missions/${mission.mission_id}/seats`
     for (const [agent_id, command] of [
