@@ -1,5 +1,7 @@
+import type { SeatName } from '../contract/ids.ts'
 import type { MissionState } from '../domain/mission.ts'
 import type { Principal } from './application.ts'
+import { seatKey } from './context.ts'
 import { hashToken } from './spawn-seat.ts'
 
 /**
@@ -9,6 +11,7 @@ import { hashToken } from './spawn-seat.ts'
 export class Identities {
   readonly #operatorHash: string
   readonly #seats = new Map<string, Principal>()
+  readonly #mourners = new Map<string, Set<() => void>>()
 
   constructor(operatorTokenHash: string) {
     this.#operatorHash = operatorTokenHash
@@ -22,6 +25,28 @@ export class Identities {
       const name = { mission_id: after.mission_id, agent_id: seat.agent_id, generation: seat.generation }
       this.#seats.set(seat.token_hash, { kind: 'seat', name, role: seat.role, via: 'token' })
     }
+    for (const { token_hash, agent_id } of before?.seats.values() ?? []) {
+      if (!this.#seats.has(token_hash)) this.#tell(seatKey(after.mission_id, agent_id))
+    }
+  }
+
+  /** Calls once, when the token that the seat has now is no longer valid. Disposing takes it back. */
+  onDeath({ mission_id, agent_id }: SeatName, listener: () => void): Disposable {
+    const key = seatKey(mission_id, agent_id)
+    const mourners = this.#mourners.get(key) ?? new Set()
+    this.#mourners.set(key, mourners.add(listener))
+    return {
+      [Symbol.dispose]: () => {
+        mourners.delete(listener)
+        if (mourners.size === 0 && this.#mourners.get(key) === mourners) this.#mourners.delete(key)
+      },
+    }
+  }
+
+  #tell(key: string): void {
+    const mourners = this.#mourners.get(key)
+    this.#mourners.delete(key)
+    for (const listener of mourners ?? []) listener()
   }
 
   identify(token: string): Principal | null {

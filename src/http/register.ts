@@ -4,6 +4,7 @@ import type { Application, Principal } from '../app/application.ts'
 import { ROUTES, type RouteId } from '../contract/api.ts'
 import type { Route } from '../contract/route.ts'
 import type { Target } from '../domain/permissions.ts'
+import { LazarusError } from '../kernel/errors.ts'
 import { BytesReply, type Call, type Handlers, StreamReply } from './handler.ts'
 import { authorise } from './identity.ts'
 import { parse } from './input.ts'
@@ -56,7 +57,9 @@ async function answer(
   reply: FastifyReply,
   options: RegisterOptions,
 ) {
-  const abort = options.calls.begin(reply.raw)
+  const gone = options.calls.begin(reply.raw)
+  using token = watchToken(options.app, route, request.principal)
+  const abort = token === null ? gone : AbortSignal.any([gone, token.died])
   const call = callOf(route, request, options, abort)
   const result = await handler(call)
   if (result instanceof BytesReply) return reply.headers(result.headers).type(result.media).send(result.body)
@@ -65,6 +68,20 @@ async function answer(
   await pump(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, result, abort).catch((error) =>
     options.sendRaw(request, reply, error),
   )
+}
+
+/** What a token opened is cut at its death: a stream would go on for ever. null: nothing of that kind. */
+function watchToken(
+  app: Application,
+  { stream, answer }: Route,
+  principal: Principal | null,
+): (Disposable & { readonly died: AbortSignal }) | null {
+  if (principal?.kind !== 'seat' || principal.via !== 'token') return null
+  if (stream === undefined && answer.kind !== 'bytes') return null
+  const death = new AbortController()
+  const over = () => death.abort(new LazarusError('unauthorized', 'The token is no longer valid'))
+  const watch = app.onTokenDeath(principal.name, over)
+  return { died: death.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() }
 }
 
 function callOf(route: Route, request: FastifyRequest, options: RegisterOptions, abort: AbortSignal): Call<Route> {
