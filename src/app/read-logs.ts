@@ -1,7 +1,17 @@
-import { seatOf } from '../domain/mission.ts'
+import { type SeatState, seatOf } from '../domain/mission.ts'
 import { type Context, driverFor } from './context.ts'
 
-/** Output of the agent as kept, and on request as it comes, until the agent ends or the reader leaves. */
+/** After one of these an agent may have come to its end for good. */
+const ENDS = [
+  'seat_exited',
+  'spawn_failed',
+  'seat_quarantined',
+  'seat_released',
+  'seat_replaced',
+  'seat_withdrawn',
+] as const
+
+/** Output of the agent as kept, and on request as it comes, through revivals, until it ends or the reader leaves. */
 export async function* readLogs(
   ctx: Context,
   mission_id: string,
@@ -13,14 +23,11 @@ export async function* readLogs(
   const seat = seatOf(state, agent_id)
   const { log_format } = driverFor(ctx, state.isolation_level).capabilities
   const ended = new AbortController()
-  const watch = ctx.ledger.follow(
-    { mission_id, after: ctx.ledger.head(), types: ['seat_exited', 'seat_withdrawn'] },
-    ended.signal,
-  )
-  const running = seat.status === 'active' || seat.status === 'paused' || seat.status === 'spawning'
+  const watch = ctx.ledger.follow({ mission_id, after: ctx.ledger.head(), types: ENDS }, ended.signal)
+  const running = !isOver(seat)
   const stop = () => ended.abort()
   abort.addEventListener('abort', stop, { once: true })
-  if (running && options.follow) void endWith(watch, agent_id, stop)
+  if (running && options.follow) void endWith(watch, () => isOver(seatOf(ctx.book.get(mission_id), agent_id)), stop)
   try {
     const source = { path: ctx.cells.logPath(mission_id, agent_id), format: log_format }
     yield* ctx.seatLogs.read(source, { ...options, follow: options.follow && running }, ended.signal)
@@ -30,11 +37,11 @@ export async function* readLogs(
   }
 }
 
-async function endWith(
-  events: AsyncIterable<{ agent_id: string | null }>,
-  agent_id: string,
-  stop: () => void,
-): Promise<void> {
-  for await (const event of events) if (event.agent_id === agent_id) break
+/** Nothing runs, and nothing is about to. */
+const isOver = ({ status, revival }: SeatState): boolean =>
+  revival === null && !['requested', 'spawning', 'reviving', 'active', 'paused'].includes(status)
+
+async function endWith(events: AsyncIterable<unknown>, over: () => boolean, stop: () => void): Promise<void> {
+  for await (const _ of events) if (over()) break
   stop()
 }

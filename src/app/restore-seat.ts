@@ -1,20 +1,20 @@
 import type { RevivedSeat } from '../contract/seat.ts'
 import { checkpointOf, requireLayer, restored, startRestore } from '../domain/checkpoints.ts'
-import { type MissionState, seatOf } from '../domain/mission.ts'
+import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { restorePlan } from '../domain/plan.ts'
 import { seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { takeCheckpoint } from './checkpoint-seat.ts'
 import { type Context, seatKey } from './context.ts'
-import { runPlan, workOn } from './executors.ts'
+import { layerOf, runPlan, workOn } from './executors.ts'
 import { hashToken, spawn } from './spawn-seat.ts'
 
 /** Longest that laying out a checkpoint and starting from it may take. */
 export const RESTORE_TIMEOUT_MS = 30 * 60_000
 
 /**
- * Back to a checkpoint: it is read again whole, the present is checkpointed, and only then is the seat touched. A
- * checkpoint that does not verify leaves everything as it was.
+ * Back to a checkpoint: it is read again whole and laid out beside the live layer, the present is checkpointed, and only
+ * then is the seat touched. A checkpoint that does not verify leaves everything as it was.
  */
 export async function restoreSeat(
   ctx: Context,
@@ -52,14 +52,26 @@ export async function restoreInQueue(
   abort: AbortSignal,
 ): Promise<MissionState> {
   const before = ctx.book.get(mission_id)
-  requireLayer(before, agent_id, 'restore')
-  await ctx.checkpoints.verify(checkpointOf(before, agent_id, checkpoint_id), abort)
-  await takeCheckpoint(ctx, mission_id, agent_id, { reason: 'before restore', unchanged: 'skip', abort })
-  await ctx.book.commit(mission_id, (now) => startRestore(now, agent_id, checkpoint_id), 'begun')
+  const seat = requireLayer(before, agent_id, 'restore')
+  const checkpoint = checkpointOf(before, agent_id, checkpoint_id)
+  try {
+    await ctx.checkpoints.stage(layerOf(before, seat), checkpoint, abort)
+    await keepPresent(ctx, before, seat, abort)
+    await ctx.book.commit(mission_id, (now) => startRestore(now, agent_id, checkpoint_id), 'begun')
+  } catch (error) {
+    await ctx.checkpoints.unstage({ mission_id, agent_id })
+    throw error
+  }
   return finishRestore(ctx, mission_id, agent_id, token_hash)
 }
 
-/** Runs, or runs on, a restore whose intent is durable. It can no longer be called off. */
+/** A layer that a crash of the host tore is beyond checkpointing: it is why we go back. */
+async function keepPresent(ctx: Context, state: MissionState, seat: SeatState, abort: AbortSignal): Promise<void> {
+  if (!(await ctx.workspace.isIntact(layerOf(state, seat)))) return
+  await takeCheckpoint(ctx, state.mission_id, seat.agent_id, { reason: 'before restore', unchanged: 'skip', abort })
+}
+
+/** Runs, or runs on, a restore whose intent is durable. What was laid out before is found. */
 export async function finishRestore(
   ctx: Context,
   mission_id: string,

@@ -1,11 +1,12 @@
 import type { SeatStatus } from '../contract/seat.ts'
 import { seatExited } from '../domain/decide.ts'
-import { seatOf } from '../domain/mission.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import type { ExitNotice } from '../ports/cell-driver.ts'
 import { type Context, moment, seatKey } from './context.ts'
 import { runPlan, workOn } from './executors.ts'
+import { completeMission } from './mission-status.ts'
 
 /** Turns each death that a driver tells into a fact, then clears away what is left of the sandbox. */
 export function watchExits(ctx: Context): Disposable {
@@ -21,7 +22,9 @@ async function onExit(ctx: Context, { name, exit }: ExitNotice): Promise<void> {
   const { mission_id, agent_id, generation } = name
   try {
     if (!ctx.book.has(mission_id)) return
-    await ctx.book.commit(mission_id, (state) => seatExited(state, agent_id, generation, exit, moment(ctx)), 'begun')
+    const decide = (now: MissionState) => seatExited(now, agent_id, generation, exit, moment(ctx))
+    const state = await ctx.book.commit(mission_id, decide, 'begun')
+    if (state.status === 'completed') await completeMission(ctx, mission_id) // the policy said so: the others end too
     await clearDead(ctx, mission_id, agent_id)
   } catch (error) {
     const { code, message } = asLazarusError(error)

@@ -3,7 +3,7 @@ import type { CellPolicies } from '../contract/mission.ts'
 import type { ExitFact } from '../contract/seat.ts'
 import { epochOf, isoTime } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { holdsLayer, isTaken, type MissionState, type SeatState, seatOf } from './mission.ts'
+import { holdsLayer, isTaken, type MissionState, type QueuedRevival, type SeatState, seatOf } from './mission.ts'
 
 type Decision = readonly DomainEvent[]
 
@@ -93,17 +93,16 @@ const nextSubstitute = (state: MissionState, seat: SeatState): string | null =>
     ? (state.policies.substitute_agents.find((id) => id !== seat.agent_id && !state.seats.has(id)) ?? null)
     : null
 
-/** Revivals that may begin at `now_ms`, in the order in which they were queued. */
-export const dueRevivals = (state: MissionState, now_ms: number): readonly SeatState[] =>
-  state.status === 'active' ? waiting(state).filter((seat) => isDue(seat, now_ms)) : []
-
-const isDue = ({ revival }: SeatState, now_ms: number): boolean =>
-  revival !== null && revival.approval !== 'needed' && waitsMs(revival, now_ms) === 0
-
-/** Milliseconds until the backoff is over. A clock that jumped back does not prolong it beyond its own length. */
-export function waitsMs(revival: NonNullable<SeatState['revival']>, now_ms: number): number {
-  const length = epochOf(revival.not_before) - epochOf(revival.queued_at)
-  return Math.min(Math.max(0, epochOf(revival.not_before) - now_ms), length)
+/**
+ * How long a revival waits, and when it is given up: milliseconds on a clock that never jumps, counted from when it was
+ * queued, or first seen after a restart of the pit.
+ */
+export function patience({ queued_at, not_before, deadline }: QueuedRevival): {
+  readonly backoff_ms: number
+  readonly give_up_ms: number
+} {
+  const queued_ms = epochOf(queued_at)
+  return { backoff_ms: epochOf(not_before) - queued_ms, give_up_ms: epochOf(deadline) - queued_ms }
 }
 
 export const hasWaiting = (state: MissionState): boolean => {
@@ -138,13 +137,13 @@ export function declineRevival(state: MissionState, agent_id: string, revival_id
   ]
 }
 
-/** Past its deadline a revival is given up: somebody must look. */
-export function timeOutRevival(state: MissionState, agent_id: string, now_ms: number): Decision {
+/** A revival that did not come about in time is given up: somebody must look. */
+export function timeOutRevival(state: MissionState, agent_id: string, revival_id: string): Decision {
   const { revival } = seatOf(state, agent_id)
-  if (!revival || state.status !== 'active' || now_ms < epochOf(revival.deadline)) return []
+  if (revival?.revival_id !== revival_id || state.status !== 'active') return []
   const what = revival.approval === 'needed' ? 'nobody approved the revival' : 'the revival did not come about'
   return [
-    { type: 'revival_timed_out', agent_id, data: { revival_id: revival.revival_id } },
+    { type: 'revival_timed_out', agent_id, data: { revival_id } },
     { type: 'seat_quarantined', agent_id, data: { reason: `${what} within ${state.policies.revive_timeout} s` } },
   ]
 }

@@ -125,7 +125,7 @@ describe('ids are refused', () => {
 })
 
 test('a seat whose command does not exist dies with 127, and is no server error', async () => {
-  const { body: created } = await pit.call('POST', '/v1/missions', mission({}))
+  const { body: created } = await pit.call('POST', '/v1/missions', mission({ policies: { auto_revive: 'no' } }))
   const { status } = await pit.call('POST', `/v1/missions/${created.mission_id}/seats`, {
     agent_id: 'ghost',
     command: ['no-such-program'],

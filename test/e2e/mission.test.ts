@@ -30,6 +30,7 @@ describe.each(['level_1', 'level_2', 'level_3'])('a mission at %s', (level) => {
       mission_name: `e2e ${level}`,
       isolation_level: level,
       repo: repository.path,
+      policies: { auto_revive: 'no' },
     })
     expect(body.error ?? undefined).toBeUndefined()
     expect(status).toBe(201)

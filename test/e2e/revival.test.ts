@@ -58,7 +58,10 @@ async function open(level: string, policies: object = {}, seat: object = {}): Pr
         signal: abort,
       })
       let text = ''
-      for await (const chunk of stream.body!) if (line.test((text += Buffer.from(chunk).toString()))) return
+      for await (const chunk of stream.body!) {
+        text += Buffer.from(chunk).toString()
+        if (line.test(text)) return
+      }
       throw new Error(`the log ended without ${line}:\n${text}`)
     },
   }

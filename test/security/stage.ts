@@ -118,6 +118,7 @@ export class Stage implements AsyncDisposable {
       mission_name: `on stage at ${level}`,
       isolation_level: level,
       repo: this.repository.path,
+      policies: { auto_revive: 'no' }, // attackers that die stay dead, unless a test wants otherwise
       ...request,
     })
     if (answer.status !== 201) throw new Error(JSON.stringify(answer.body))

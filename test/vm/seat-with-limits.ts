@@ -16,7 +16,11 @@ export class Mission implements AsyncDisposable {
   }
 
   static async open(pit: PitProcess, level: string): Promise<Mission> {
-    const { body } = await pit.call('POST', '/v1/missions', { mission_name: `limits ${level}`, isolation_level: level })
+    const { body } = await pit.call('POST', '/v1/missions', {
+      mission_name: `limits ${level}`,
+      isolation_level: level,
+      policies: { auto_revive: 'no' },
+    })
     expect(body.error ?? null).toBeNull()
     return new Mission(pit, body.mission_id)
   }
