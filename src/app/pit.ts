@@ -47,7 +47,7 @@ export function createPit(adapters: Adapters): Pit {
   const supervisor = new Supervisor(ctx)
   book.onChange = (before, after) => {
     identities.follow(before, after)
-    supervisor.look()
+    supervisor.follow(before, after)
   }
   book.load()
   const exits = watchExits(ctx)
@@ -124,6 +124,7 @@ function application(ctx: Context, identities: Identities): Application {
     readEvents: (options) => [...ctx.ledger.read(options)],
     followEvents: (options, abort) => ctx.ledger.follow(options, abort),
     identify: (token) => identities.identify(token),
+    onTokenDeath: (seat, listener) => identities.onDeath(seat, listener),
   }
 }
 
