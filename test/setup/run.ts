@@ -22,7 +22,8 @@ export function run(
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  child.stdin.end(options.input ?? '')
+  // A script that ends without reading is no error: its exit code tells.
+  child.stdin.on('error', () => {}).end(options.input ?? '')
   options.during?.(child)
   return new Promise((resolve, reject) => {
     child.on('error', reject)

@@ -12,6 +12,7 @@ describe('bin/setup', () => {
       'storage',
       'node',
       'modules',
+      'podman',
       'image',
     ])
     expect(code).toBe(0)
