@@ -1,5 +1,5 @@
 import type { Mission } from '../contract/mission.ts'
-import { complete, pause, resume, seatExited } from '../domain/decide.ts'
+import { complete, fail, pause, resume, seatExited } from '../domain/decide.ts'
 import type { MissionState, SeatState } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { missionView } from '../domain/views.ts'
@@ -34,11 +34,18 @@ async function toEverySeat(
 /** The sandboxes end, the layers stay: work can still be collected, then archived or destroyed. */
 export async function completeMission(ctx: Context, mission_id: string): Promise<Mission> {
   const state = await ctx.book.commit(mission_id, complete)
-  for (const { agent_id } of state.seats.values()) await stopSeat(ctx, mission_id, agent_id)
+  for (const { agent_id } of state.seats.values()) await stopSeat(ctx, mission_id, agent_id, 'mission_completed')
   return missionView(ctx.book.get(mission_id))
 }
 
-async function stopSeat(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+/** The same for one that cannot be done. */
+export async function failMission(ctx: Context, mission_id: string, reason: string): Promise<Mission> {
+  const state = await ctx.book.commit(mission_id, (now) => fail(now, reason))
+  for (const { agent_id } of state.seats.values()) await stopSeat(ctx, mission_id, agent_id, 'mission_failed')
+  return missionView(ctx.book.get(mission_id))
+}
+
+async function stopSeat(ctx: Context, mission_id: string, agent_id: string, noticed_by: string): Promise<void> {
   await ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
     const state = ctx.book.get(mission_id)
     const seat = state.seats.get(agent_id)
@@ -51,7 +58,7 @@ async function stopSeat(ctx: Context, mission_id: string, agent_id: string): Pro
       signal: 'SIGKILL',
       died_at: at,
       noticed_at: at,
-      noticed_by: 'mission_completed',
+      noticed_by,
     } as const
     await ctx.book.commit(mission_id, (now) => seatExited(now, agent_id, seat.generation, exit, moment(ctx)))
   })

@@ -201,6 +201,9 @@ export function complete(state: MissionState): Decision {
   return [mission('mission_completed', {})]
 }
 
+export const fail = (state: MissionState, reason: string): Decision =>
+  state.status === 'active' || state.status === 'paused' ? [mission('mission_failed', { reason })] : []
+
 export function startArchive(state: MissionState): Decision {
   if (state.status === 'archived' || state.status === 'archiving') return []
   if (state.status !== 'completed' && state.status !== 'failed') {
