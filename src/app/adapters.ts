@@ -10,12 +10,15 @@ import type { CellDoor } from '../ports/cell-door.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'
 import type { CheckpointStore } from '../ports/checkpoint-store.ts'
 import type { EventLog } from '../ports/event-log.ts'
+import type { Gateway } from '../ports/gateway.ts'
+import type { HeartbeatStore } from '../ports/heartbeat-store.ts'
 import type { HomeWatch } from '../ports/home-watch.ts'
 import type { Leftovers } from '../ports/leftovers.ts'
 import type { RunDirs } from '../ports/run-dirs.ts'
 import type { SeatLogs } from '../ports/seat-logs.ts'
 import type { SeatVault } from '../ports/seat-vault.ts'
 import type { Workspace } from '../ports/workspace.ts'
+import type { Alert } from './alerts.ts'
 
 /** What `main/` composes and every use case may need. */
 export interface Adapters {
@@ -25,6 +28,8 @@ export interface Adapters {
   readonly policies: ReadonlyMap<IsolationLevel, Policy>
   readonly workspace: Workspace
   readonly checkpoints: CheckpointStore
+  readonly heartbeats: HeartbeatStore
+  readonly gateway: Gateway
   readonly homes: HomeWatch
   readonly door: CellDoor
   readonly vault: SeatVault
@@ -42,6 +47,8 @@ export interface Adapters {
   readonly operatorTokenHash: string
   /** Paths of the pit itself that no sandbox may see. */
   readonly ownPaths: readonly string[]
+  /** Told of every alert, beside the log. */
+  readonly alerts?: (alert: Alert) => void
   /** Called before each step; tests make it throw. */
   readonly faults?: (point: string) => void
 }

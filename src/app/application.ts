@@ -3,8 +3,9 @@ import type { Checkpoint, CheckpointVerification, PruneReport, PruneRequest } fr
 import type { RecordedEvent } from '../contract/event.ts'
 import type { ForkRequest } from '../contract/fork.ts'
 import type { Seal, SealRequest, Verification } from '../contract/home.ts'
+import type { AgentDetail, HealthReport, HeartbeatReply, HeartbeatRequest } from '../contract/health.ts'
 import type { HostReport } from '../contract/host.ts'
-import type { Role, SandboxName } from '../contract/ids.ts'
+import type { Role, SandboxName, SeatName } from '../contract/ids.ts'
 import type { DestroyReport, Mission, MissionRequest, WithdrawReport } from '../contract/mission.ts'
 import type { PitStatus } from '../contract/pit.ts'
 import type { Incident, Revival, ReviveRequest } from '../contract/revival.ts'
@@ -102,8 +103,15 @@ export interface Application {
   initCell(mission_id: string): Promise<Mission>
   host(options: { readonly refresh: boolean }): Promise<HostReport>
   status(): PitStatus
+  heartbeat(agent_id: string, request: HeartbeatRequest, by: Principal): Promise<HeartbeatReply>
+  health(): HealthReport
+  agentHealth(agent_id: string, by: Principal): Promise<AgentDetail>
+  /** Since the start of the pit. */
+  heartbeatsTaken(): number
   readEvents(options: ReadOptions): readonly RecordedEvent[]
   followEvents(options: ReadOptions, abort: AbortSignal): AsyncIterable<RecordedEvent>
   /** Who holds this bearer token, or null. Operator token and seat tokens; hashes compared in constant time. */
   identify(token: string): Principal | null
+  /** Calls once, when the token that the seat has now is no longer valid. */
+  onTokenDeath(seat: SeatName, listener: () => void): Disposable
 }

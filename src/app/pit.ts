@@ -12,10 +12,13 @@ import { archiveMission, destroyMission } from './end-mission.ts'
 import { execStream, execWhole } from './exec-command.ts'
 import { forkCheckpoint } from './fork-seat.ts'
 import { HealthBoard } from './health-board.ts'
+import { agentDetail } from './health-detail.ts'
+import { startHealth } from './health-start.ts'
 import { HostProbe } from './host-report.ts'
 import { Identities } from './identities.ts'
 import { MissionBook } from './mission-book.ts'
 import { completeMission, pauseMission, resumeMission } from './mission-status.ts'
+import { startMissionTimeouts } from './mission-timeouts.ts'
 import { type Milestones, pitStatus } from './pit-status.ts'
 import { readLogs } from './read-logs.ts'
 import { recover } from './recover.ts'
@@ -42,20 +45,22 @@ export function createPit(adapters: Adapters): Pit {
   const probe = new HostProbe(adapters)
   const identities = new Identities(adapters.operatorTokenHash)
   const milestones: Milestones = { recovered: false, last_sweep_ms: null }
-  const health = new HealthBoard()
+  const health = new HealthBoard(adapters)
   const ctx: Context = { ...adapters, book, probe, health, milestones, seatQueue: new KeyedQueue() }
   const supervisor = new Supervisor(ctx)
   book.onChange = (before, after) => {
     identities.follow(before, after)
+    health.follow(before, after)
     supervisor.follow(before, after)
   }
   book.load()
+  health.adopt(book.all())
   const exits = watchExits(ctx)
   const recovered = recover(ctx)
   const work = recovered.then(() => {
     milestones.recovered = true
     supervisor.start()
-    return [startUpkeep(ctx), startAutoCheckpoints(ctx)]
+    return [startUpkeep(ctx), startAutoCheckpoints(ctx), startMissionTimeouts(ctx), startHealth(ctx)]
   })
   return {
     ...application(ctx, identities),
@@ -121,6 +126,10 @@ function application(ctx: Context, identities: Identities): Application {
     initCell: (id) => initCell(ctx, id),
     host: ({ refresh }) => ctx.probe.report(refresh),
     status: () => pitStatus(ctx),
+    heartbeat: (agent, { metadata }, by) => ctx.health.beat(by, agent, metadata),
+    health: () => ctx.health.report(),
+    agentHealth: (agent, by) => agentDetail(ctx, by, agent),
+    heartbeatsTaken: () => ctx.health.heartbeats,
     readEvents: (options) => [...ctx.ledger.read(options)],
     followEvents: (options, abort) => ctx.ledger.follow(options, abort),
     identify: (token) => identities.identify(token),

@@ -4,6 +4,7 @@ import { recordedEvent } from './event.ts'
 import { seal, sealRequest, verification, verifyRequest } from './home.ts'
 import { hostReport } from './host.ts'
 import { mission } from './mission.ts'
+import { pitStatus } from './pit.ts'
 import {
   bytes,
   EVERY_ROLE,
@@ -17,6 +18,7 @@ import {
   type Route,
 } from './route.ts'
 import { CHECKPOINT_ROUTES } from './routes-checkpoints.ts'
+import { HEALTH_ROUTES } from './routes-health.ts'
 import { MISSION_ROUTES } from './routes-missions.ts'
 import { SEAT_ROUTES } from './routes-seats.ts'
 
@@ -25,6 +27,7 @@ export const ROUTES = {
   ...MISSION_ROUTES,
   ...SEAT_ROUTES,
   ...CHECKPOINT_ROUTES,
+  ...HEALTH_ROUTES,
   healthz: {
     method: 'GET',
     path: '/healthz',
@@ -57,6 +60,14 @@ export const ROUTES = {
     access: OPERATOR,
     query: z.strictObject({ refresh: flag.optional().meta({ description: 'Probe again' }) }),
     answer: json(hostReport),
+  },
+  status: {
+    method: 'GET',
+    path: '/v1/status',
+    tag: 'pit',
+    summary: 'The running pit: process, missions, seats, agents, revivals, levels; never waits for a probe',
+    access: OPERATOR,
+    answer: json(pitStatus),
   },
 
   homes_seal: {

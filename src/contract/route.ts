@@ -10,6 +10,8 @@ export interface Access {
   readonly other_seat?: readonly Role[]
   /** The route names the caller's mission. */
   readonly mission?: readonly Role[]
+  /** The route names the caller's own agent, and no mission. */
+  readonly own_agent?: readonly Role[]
   /** The route names nothing: it is about the caller's own seat. */
   readonly caller?: readonly Role[]
 }
@@ -31,6 +33,8 @@ export interface Route {
   readonly answer: Answer
   /** The stream that the route gives instead when the Accept header asks for it. */
   readonly stream?: 'application/x-ndjson' | 'text/event-stream'
+  /** Called all the time, by machines: its calls are in the log at debug only. */
+  readonly frequent?: true
 }
 
 /** Generic, so that http/ can hold each handler to the schema of its answer. */

@@ -18,6 +18,7 @@ export function mayCall(access: Access, caller: Caller, target: Target): boolean
   if (access.public || caller.kind === 'operator') return true
   if (caller.kind !== 'seat' || caller.role === undefined) return false
   if (access.caller?.includes(caller.role)) return true
+  if (access.own_agent) return access.own_agent.includes(caller.role) && target.agent_id === caller.agent_id
   if (target.mission_id === undefined || target.mission_id !== caller.mission_id) return false
   const roles = rolesFor(access, target.agent_id, caller.agent_id)
   return roles?.includes(caller.role) ?? false

@@ -19,6 +19,7 @@ import { checkpointHandlers } from './routes/checkpoints.ts'
 import { eventHandlers } from './routes/events.ts'
 import { execHandlers } from './routes/exec.ts'
 import { homeHandlers } from './routes/homes.ts'
+import { healthHandlers } from './routes/health.ts'
 import { hostHandlers } from './routes/host.ts'
 import { logHandlers } from './routes/logs.ts'
 import { metaHandlers } from './routes/meta.ts'
@@ -85,6 +86,7 @@ const HANDLERS = {
   ...eventHandlers,
   ...homeHandlers,
   ...hostHandlers,
+  ...healthHandlers,
   ...cellHandlers,
 } satisfies Omit<Handlers, 'healthz' | 'metrics' | 'openapi'>
 

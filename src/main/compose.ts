@@ -1,12 +1,16 @@
 import { join } from 'node:path'
 import type { Adapters } from '../app/adapters.ts'
 import { createPit, type Pit } from '../app/pit.ts'
+import { createHttpGateway } from '../gateways/http-gateway.ts'
 import { createHomeWatch } from '../homes/home-watch.ts'
 import { UnixCellDoors } from '../http/cell-door.ts'
 import type { Listening } from '../http/options.ts'
 import { createServer } from '../http/server.ts'
+import { isoTime } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
+import type { EventLog, Pulse } from '../ports/event-log.ts'
 import { createCellDirectory } from '../store/cell-directory.ts'
+import { createHeartbeatStore } from '../store/heartbeat-store.ts'
 import { createLeftovers } from '../store/leftovers.ts'
 import { createRunDirs } from '../store/run-dirs.ts'
 import { createSeatLogs } from '../store/seat-logs.ts'
@@ -22,8 +26,9 @@ import { readPolicies } from './policies.ts'
 import type { Settings } from './settings.ts'
 import { VERSION } from './version.ts'
 
-export interface RunningPit extends AsyncDisposable {
+export interface RunningPit extends AsyncDisposable, Pulse {
   readonly pit: Pit
+  readonly started_at: string
   readonly listening: Listening
 }
 
@@ -42,7 +47,7 @@ export async function compose(settings: Settings, log: Log, faults?: (point: str
 async function start(
   settings: Settings,
   stateDir: string,
-  ledger: Adapters['ledger'],
+  ledger: EventLog & Pulse,
   log: Log,
   faults?: (point: string) => void,
 ): Promise<RunningPit> {
@@ -55,9 +60,12 @@ async function start(
     exempt: [stateDir, missionsPath, settings.podmanStore],
     sealsDir: join(stateDir, 'seals'),
   })
+  const started_at = isoTime(systemClock.now())
+  let where: Listening | null = null
   const policies = readPolicies(settings.packageDir)
   const drivers = createDrivers({ ...settings, stateDir }, policies, log, faults)
   const doors = new UnixCellDoors({ directory: join(stateDir, 'doors'), entropy: systemEntropy })
+  const heartbeats = createHeartbeatStore({ path: join(stateDir, 'health.db'), log })
   const adapters: Adapters = {
     ...shared,
     ledger,
@@ -77,6 +85,8 @@ async function start(
       ...(faults ? { faults } : {}),
     }),
     checkpoints: NO_CHECKPOINTS,
+    heartbeats,
+    gateway: createHttpGateway({ clock: systemClock }),
     vault: createSeatVault({ dir: join(stateDir, 'vault') }),
     runDirs: createRunDirs(join(stateDir, 'sandboxes')),
     seatLogs: createSeatLogs(),
@@ -86,6 +96,16 @@ async function start(
       systemClock,
     ),
     hostFacts: cached(() => readHostFacts(settings)),
+    self: () => ({
+      pid: process.pid,
+      version: VERSION,
+      started_at,
+      socket: where?.socket ?? null,
+      url: where?.url ?? null,
+      state_dir: stateDir,
+      missions_path: missionsPath,
+      config: settings.configPath,
+    }),
     operatorTokenHash: operatorTokenHash(stateDir, systemEntropy),
     ownPaths: [
       stateDir,
@@ -105,13 +125,17 @@ async function start(
     version: VERSION,
   })
   const listening = await server.listen()
+  where = listening
   return {
     pit,
+    started_at,
     listening,
+    pulse: () => ledger.pulse(),
     async [Symbol.asyncDispose]() {
       await server.close()
       await pit[Symbol.asyncDispose]()
       await drivers.close()
+      await heartbeats.close()
       await ledger.close()
     },
   }

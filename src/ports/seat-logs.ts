@@ -11,4 +11,6 @@ export interface SeatLogs {
     options: { readonly tail: number | null; readonly follow: boolean },
     ended: AbortSignal,
   ): AsyncIterable<Uint8Array>
+  /** When the agent last wrote anything, in epoch milliseconds; null: it has not, as far as is kept. */
+  wroteAt(path: string): Promise<number | null>
 }

@@ -17,6 +17,10 @@ export function createSeatLogs(): SeatLogs {
       const decoded = source.format === 'k8s-file' ? decodeK8sFile(raw) : raw
       yield* lastLines(decoded, options.tail ?? Number.POSITIVE_INFINITY)
     },
+    async wroteAt(path) {
+      const found = await stat(path).catch(() => null)
+      return found === null || found.size === 0 ? null : found.mtimeMs
+    },
   }
 }
 

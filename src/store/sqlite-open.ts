@@ -50,7 +50,7 @@ function alreadyRunning(path: string, cause: unknown): LazarusError {
 }
 
 /** Made by us with mode 0600, because SQLite would use the umask; its -wal file takes over the mode. */
-function makePrivate(path: string): void {
+export function makePrivate(path: string): void {
   try {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {

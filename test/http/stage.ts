@@ -7,6 +7,7 @@ import type { Application, Principal } from '../../src/app/application.ts'
 import type { RecordedEvent } from '../../src/contract/event.ts'
 import type { SandboxName } from '../../src/contract/ids.ts'
 import type { Mission } from '../../src/contract/mission.ts'
+import type { PitStatus } from '../../src/contract/pit.ts'
 import type { Seat } from '../../src/contract/seat.ts'
 import { UnixCellDoors } from '../../src/http/cell-door.ts'
 import type { HttpLimits, Listening } from '../../src/http/options.ts'
@@ -91,6 +92,25 @@ export const eventOf = (seq: number, mission_id = MISSION): RecordedEvent => ({
   data: {},
 })
 
+export const STATUS: PitStatus = {
+  pid: 4711,
+  version: '9.9.9',
+  started_at: AT,
+  uptime_s: 300,
+  socket: '/run/state/api.sock',
+  url: 'http://127.0.0.1:4878',
+  state_dir: '/run/state',
+  missions_path: '/var/missions',
+  config: '/home/me/.lazarus/config.json',
+  recovered: true,
+  missions: { active: 1 },
+  seats: { active: 2, dead: 1 },
+  agents: { healthy: 2 },
+  revivals: { waiting: 1, awaiting_approval: 1 },
+  last_sweep: AT,
+  levels: [{ level: 'level_1', status: 'ready', reason: null }],
+}
+
 const notHere = async (): Promise<never> => {
   throw new Error('this test does not call it')
 }
@@ -141,15 +161,21 @@ export function applicationOf(seats: readonly Seat[], over: Partial<Application>
     approveRevival: notHere,
     declineRevival: notHere,
     listIncidents: () => [],
+    heartbeat: notHere,
+    health: () => ({ timestamp: 0, total_agents: 0, healthy: 0, degraded: 0, unhealthy: 0, agents: {} }),
+    agentHealth: notHere,
+    heartbeatsTaken: () => 0,
     killSeat: async (mission_id, agent_id) => readSeat(mission_id, agent_id),
     sealHomes: notHere,
     verifyHomes: notHere,
     scan: notHere,
     initCell: notHere,
     host: notHere,
+    status: () => STATUS,
     readEvents: () => [],
     async *followEvents() {},
     identify: (token) => identifyBy(seats, token),
+    onTokenDeath: () => ({ [Symbol.dispose]() {} }),
     ...over,
   }
 }
