@@ -1,14 +1,15 @@
 import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
 import { type HullMount, mountTable } from './mount-table.ts'
 import { isWithin, parseMountinfo } from './mountinfo.ts'
 import { type RunOptions, type RunResult, run } from './run.ts'
 
 /**
- * The hull: namespaces and mounts around a command, made with util-linux alone (`unshare`, `mount`, `pivot_root`).
- * Levels 1 and 2 start their sandboxes in one; the airlock is one. Everything is data until `runInHull` or a shim
- * starts it.
+ * The hull: namespaces and mounts around a command. Levels 1 and 2 start their sandboxes in one; the airlock is one.
+ * Everything is data until hull.pl makes it: a Perl program, because Node cannot call the kernel, every Debian and
+ * Ubuntu has Perl, and `unshare`, `mount`, `pivot_root`, `umount` as programs cost more than all that they do.
  */
 export interface HullSpec {
   /** An existing private directory that belongs to this hull alone: root skeleton, mount table, records. */
@@ -33,96 +34,29 @@ export type Rlimit = 'nproc' | 'nofile' | 'fsize' | 'core'
 /** The search path of everything that we start ourselves, outside and inside. */
 export const SYSTEM_PATH = '/usr/bin:/usr/sbin:/bin:/sbin'
 
-/** Exit code of a hull that could not be made; what is wrong stands on the report descriptor. */
+/** Exit code of a hull that could not be made; what is wrong stands on stderr. */
 export const HULL_FAILED = 125
 
-/**
- * Sets `$rlimits` ("name:value …") on the shell that runs it. ulimit counts files in blocks of 512 bytes; dash names
- * the process limit -p, other shells -u.
- */
-export const SET_LIMITS = `for limit in $rlimits; do
-  value=\${limit#*:}
-  case $limit in
-    nproc:*) ulimit -u "$value" 2>/dev/null || ulimit -p "$value" ;;
-    nofile:*) ulimit -n "$value" ;;
-    fsize:*) ulimit -f "$((value / 512))" ;;
-    core:*) ulimit -c "$((value / 512))" ;;
-  esac || fail "the limit $limit could not be set"
-done`
-
-/** Where a hull tells its exit code, when asked to; closed for what runs inside. */
-export const END_FD = 8
-
-/**
- * Fixed text, input only as arguments: <report fd> <end fd> <mount table> <bring lo up?>
- * <rlimits> command…
- * With a report descriptor of its own, stderr of the command is descriptor 7.
- * It is pid 1 of its pid namespace and stays there: it reaps orphans, and its end ends everything inside. What a
- * shell says about a child that was killed is not for the log, so its own stderr is closed at the end. A <end fd>
- * other than "-" is told the exit code: unshare makes 1 of an init that was killed, so its own code proves nothing.
- */
-const HULL_SCRIPT = `: lazarus hull
-report=$1 end=$2 table=$3 lo=$4 rlimits=$5
-shift 5
-fail() { echo "hull: $1" >&"$report"; exit ${HULL_FAILED}; }
-read -r pid _ </proc/self/stat && [ "$report" = 2 ] || echo "init $pid" >&"$report"
-[ "$lo" = no ] || ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null &
-mount -a -T "$table" 2>&"$report" || fail 'the mount table could not be applied whole'
-wait
-cd root && pivot_root . .old 2>&"$report" && umount -l /.old 2>&"$report" || fail 'the new root could not be entered'
-${SET_LIMITS}
-[ "$report" != 2 ] || exec 7>&2
-exec 2>/dev/null
-(
-  exec 2>&7 7>&- ${END_FD}>&-
-  exec "$@"
-)
-code=$?
-[ "$end" = - ] || printf %s "$code" >&"$end"
-exit "$code"
-`
+/** The program that makes a hull. */
+export const HULL_PROGRAM = fileURLToPath(new URL('hull.pl', import.meta.url))
 
 export const rlimitWords = (rlimits: HullSpec['rlimits']): string =>
   Object.entries(rlimits)
     .map(([name, value]) => `${name}:${Math.floor(value)}`)
     .join(' ')
 
-/** Where a hull reads its mount table and reports to; by default the file that layHull wrote, and stderr. */
-export interface HullPorts {
-  readonly table: string
-  readonly report_fd: number
-  /** Whether END_FD is open and waits for the exit code. */
-  readonly tell_end: boolean
-}
-
-/**
- * The argument vector that makes the hull; runs with `run_dir` as working directory and the spec's environment.
- * On a report descriptor other than 2 it first tells "init <host pid>".
- */
-export function hullArgv(
-  spec: HullSpec,
-  ports: HullPorts = { table: 'table', report_fd: 2, tell_end: false },
-): string[] {
-  const namespaces = ['--user', '--map-root-user', '--mount', '--pid', '--ipc', '--uts', '--cgroup', '--fork']
-  return [
-    'unshare',
-    ...namespaces,
-    ...(spec.network === 'host' ? [] : ['--net']),
-    '--kill-child',
-    '--propagation',
-    'private',
-    '/bin/sh',
-    '-c',
-    HULL_SCRIPT,
-    'lazarus-hull',
-    String(ports.report_fd),
-    ports.tell_end ? String(END_FD) : '-',
-    ports.table,
-    spec.network === 'own' ? 'lo' : 'no',
-    rlimitWords(spec.rlimits),
-    ...spec.command,
-  ]
-}
+/** The argument vector that makes the hull; runs with `run_dir` as working directory and the spec's environment. */
+export const hullArgv = (spec: HullSpec, table = 'table'): string[] => [
+  'perl',
+  '-w',
+  HULL_PROGRAM,
+  process.arch,
+  'root',
+  table,
+  spec.network,
+  rlimitWords(spec.rlimits),
+  ...spec.command,
+]
 
 /** What the inside of a hull looks like. */
 export type HullLayout = Pick<HullSpec, 'mounts' | 'symlinks' | 'directories'>

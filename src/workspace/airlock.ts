@@ -26,6 +26,8 @@ export interface Passage {
   readonly own_root?: boolean
   /** Its time grows with the amount of data: whole repositories, archives, removals. */
   readonly long?: boolean
+  /** Largest file that it may write; default: the scratch space. */
+  readonly file_bytes?: number
   readonly abort: AbortSignal
 }
 
@@ -93,7 +95,7 @@ async function inSharedRoot(directory: string, spec: HullSpec, options: HullRunO
   const table = `${spec.run_dir}.table`
   await writeFile(table, tableFor(cwd, spec.mounts), { flag: 'wx', mode: 0o600 })
   try {
-    const [file = '', ...args] = hullArgv(spec, { table, report_fd: 2, tell_end: false })
+    const [file = '', ...args] = hullArgv(spec, table)
     return await run(file, args, { ...options, cwd, environment: { PATH: SYSTEM_PATH, ...spec.environment } })
   } finally {
     await rm(table, { force: true })
@@ -104,7 +106,7 @@ const hullOf = (passage: Passage, limits: AirlockLimits): Omit<HullSpec, 'run_di
   mounts: [...rootMounts(limits), ...passage.mounts],
   symlinks: { '/bin': 'usr/bin', '/sbin': 'usr/sbin', '/lib': 'usr/lib', '/lib64': 'usr/lib64' },
   network: 'none',
-  rlimits: { nproc: limits.processes, nofile: 1024, fsize: limits.scratch_bytes, core: 0 },
+  rlimits: { nproc: limits.processes, nofile: 1024, fsize: passage.file_bytes ?? limits.scratch_bytes, core: 0 },
   command: airlockCommand(passage, limits),
   environment: AIRLOCK_ENVIRONMENT,
 })

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { LazarusError } from '../../kernel/errors.ts'
 import { rlimitWords, SYSTEM_PATH } from '../../linux/hull.ts'
 import type { Pipe } from '../../linux/pipes.ts'
@@ -130,10 +130,12 @@ async function startExec(shop: Workshop, place: ExecPlace, exec: ExecSpec): Prom
     })
     const exit = exitOf(child, file!)
     if (child.pid === undefined) await exit
+    const gate = new Gate(child.stdio[3] as Readable)
+    child.once('exit', () => gate.giveUp())
     return {
       child,
       exit,
-      gate: new Gate(child),
+      gate,
       stdout: stdout.read,
       stderr: stderr.read,
       stdin: stdin && writer(stdin),

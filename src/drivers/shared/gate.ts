@@ -1,5 +1,4 @@
-import type { ChildProcess } from 'node:child_process'
-import type { Duplex } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { LazarusError } from '../../kernel/errors.ts'
 
 const READY_WITHIN_MS = 30_000
@@ -7,20 +6,16 @@ const TEXT_KEPT = 8_192
 const MESSAGES_KEPT = 4
 
 export interface Report {
-  /** Host pid of the hull's init, where a hull was made. */
-  readonly hull_pid: number | null
-  /** What went wrong on the way, from mount(8), bwrap, the scripts. */
+  /** What went wrong on the way, from the hull and the scripts. */
   readonly message: string
   readonly ready: boolean
 }
 
 const parse = (text: string): Report => {
   const lines = text.split('\n')
-  const init = lines.find((line) => line.startsWith('init '))
   return {
-    hull_pid: init === undefined ? null : Number(init.slice('init '.length)),
     message: lines
-      .filter((line) => line !== 'ready' && line !== '' && !/^init |dmesg\(1\)/.test(line))
+      .filter((line) => line !== 'ready' && line !== '')
       .slice(0, MESSAGES_KEPT)
       .join('; '),
     ready: lines.slice(0, -1).includes('ready'),
@@ -29,23 +24,28 @@ const parse = (text: string): Report => {
 
 /** The report descriptor of a starting sandbox or exec: told line by line, closed when it failed. */
 export class Gate {
-  readonly #socket: Duplex
+  readonly #report: Readable
+  readonly #word: Writable | null
   #text = ''
   #closed = false
   #wake: (() => void) | null = null
 
-  constructor(child: ChildProcess) {
-    this.#socket = child.stdio[3] as Duplex
-    this.#socket.on('data', (data: Buffer) => {
+  /** Without a `word` to write there is nobody to be let go. */
+  constructor(report: Readable, word: Writable | null = null) {
+    this.#report = report
+    this.#word = word
+    report.on('data', (data: Buffer) => {
       this.#text = (this.#text + data.toString('utf8')).slice(0, TEXT_KEPT)
       this.#wake?.()
     })
-    const close = () => {
-      this.#closed = true
-      this.#wake?.()
-    }
-    for (const event of ['end', 'close', 'error']) this.#socket.on(event, close)
-    child.once('exit', close)
+    for (const event of ['end', 'close', 'error']) report.on(event, () => this.giveUp())
+    word?.on('error', () => {})
+  }
+
+  /** What has not been told yet will not be. */
+  giveUp(): void {
+    this.#closed = true
+    this.#wake?.()
   }
 
   get report(): Report {
@@ -71,12 +71,14 @@ export class Gate {
     return this.report
   }
 
-  /** Lets the agent start. The other end stays open in the shim for as long as the sandbox lives. */
+  /** Lets the agent start. */
   open(): void {
-    this.#socket.end('go\n', () => this.#socket.destroy())
+    this.#report.destroy()
+    this.#word?.end('go\n')
   }
 
   close(): void {
-    this.#socket.destroy()
+    this.#report.destroy()
+    this.#word?.destroy()
   }
 }

@@ -1,65 +1,26 @@
-import { END_FD, HULL_FAILED, SET_LIMITS } from '../../linux/hull.ts'
+import { HULL_FAILED } from '../../linux/hull.ts'
 
 /**
  * The shell programs of levels 1 and 2. Fixed text: whatever comes from a user is an argument or a variable, never
- * part of a program. Descriptors: 3 the report to the pit, 4 the seccomp filter, 5 the reading end of the log, 6 the
- * mount table, 7 stderr of the agent while ours is something else, 8 the exit record.
+ * part of a program. Descriptors: 3 the report to the pit, 4 the seccomp filter, 5 the word of the pit.
  */
 
 /** Exit code of a seat whose pit went away before it let the agent start. */
 const NEVER_STARTED = HULL_FAILED
 
 /**
- * Outlives the pit: keeps the log bounded, waits for the hull, leaves the exit record. The record is made at the start
- * with an empty line, so that a disk which is full at the end has room for the rest; the init of the hull adds the
- * exit code (none when it was killed), the shim the boot id and the newline that makes it whole. No process is started
- * between death and record but those that finish the log. The logger gives up its copies of the writing end for good
- * (exec): they would keep the end of file from it. It loses lines when the disk is full, but never blocks the agent.
- * Arguments: <exit record> <log> <bytes per log file> <log files> <cgroup or ''> hull…
+ * Sets `$rlimits` ("name:value …") on the shell that runs it. ulimit counts files in blocks of 512 bytes; dash names
+ * the process limit -p, other shells -u.
  */
-export const SHIM_SCRIPT = `: lazarus shim
-record=$1 log=$2 max=$3 files=$4 cgroup=$5
-shift 5
-size() { if [ -e "$log" ]; then wc -c <"$log"; else echo 0; fi; }
-rotate() {
-  last=$((files - 1))
-  if [ "$last" -lt 1 ]; then : >"$log"; return; fi
-  while [ "$last" -gt 1 ]; do
-    older=$log.$last last=$((last - 1))
-    [ ! -e "$log.$last" ] || mv -f "$log.$last" "$older"
-  done
-  mv -f "$log" "$log.1"
-}
-keep_log() {
-  while :; do
-    room=$((max - $(size)))
-    if [ "$room" -le 0 ]; then
-      rotate || cat
-    elif stdbuf -o0 head -c "$room" >>"$log"; then
-      [ "$(size)" -ge "$max" ] || return
-    else
-      [ "$(head -c 65536 | wc -c)" -gt 0 ] || return
-    fi
-  done
-}
-umask 077
-exec ${END_FD}>"$record"
-echo >&${END_FD}
-(
-  exec <&5 >/dev/null 2>&1 3>&- 4>&- 5<&- 6<&- ${END_FD}>&-
-  keep_log
-) &
-exec 5<&- 7>&2 2>/dev/null
-(
-  exec 2>&3
-  [ -z "$cgroup" ] || echo 0 >"$cgroup/cgroup.procs" || exit ${NEVER_STARTED}
-  exec "$@"
-)
-exec >/dev/null 3>&- 4>&- 6<&- 7>&-
-wait
-read -r boot </proc/sys/kernel/random/boot_id
-echo " $boot" >&${END_FD}
-`
+const SET_LIMITS = `for limit in $rlimits; do
+  value=\${limit#*:}
+  case $limit in
+    nproc:*) ulimit -u "$value" 2>/dev/null || ulimit -p "$value" ;;
+    nofile:*) ulimit -n "$value" ;;
+    fsize:*) ulimit -f "$((value / 512))" ;;
+    core:*) ulimit -c "$((value / 512))" ;;
+  esac || fail "the limit $limit could not be set"
+done`
 
 /** Into the cgroup of the sandbox first. Arguments: <cgroup> program… */
 export const IN_CGROUP_SCRIPT = `: lazarus exec
@@ -96,9 +57,9 @@ shift 3
 umask 022
 echo ready >&3
 if [ "$mode" = gate ]; then
-  read -r word <&3 && [ "$word" = go ] || exit ${NEVER_STARTED}
+  read -r word <&5 && [ "$word" = go ] || exit ${NEVER_STARTED}
 fi
-exec 3>&- 4<&- 6<&-
+exec 3>&- 4<&- 5<&-
 cd -- "$directory" || exit 126
 unset PATH PWD OLDPWD
 while [ "$_lazarus_n" -lt "$_lazarus_count" ]; do
@@ -116,25 +77,6 @@ const script = (text: string, name: string, ...args: readonly string[]): string[
   name,
   ...args,
 ]
-
-export interface ShimArgs {
-  readonly exit_record: string
-  readonly log_path: string
-  readonly log: { readonly max_bytes: number; readonly files: number }
-  readonly cgroup: string | null
-}
-
-export const shimArgv = (args: ShimArgs, hull: readonly string[]): string[] =>
-  script(
-    SHIM_SCRIPT,
-    'lazarus-shim',
-    args.exit_record,
-    args.log_path,
-    String(args.log.max_bytes),
-    String(args.log.files),
-    args.cgroup ?? '',
-    ...hull,
-  )
 
 export const inCgroupArgv = (cgroup: string | null, argv: readonly string[]): string[] =>
   cgroup === null ? [...argv] : script(IN_CGROUP_SCRIPT, 'lazarus-exec', cgroup, ...argv)

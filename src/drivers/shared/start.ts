@@ -1,19 +1,19 @@
-import type { ChildProcess } from 'node:child_process'
-import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs'
+import { closeSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { LazarusError } from '../../kernel/errors.ts'
-import { type HullLayout, hullArgv, layoutError, SYSTEM_PATH, tableFor } from '../../linux/hull.ts'
+import { type HullLayout, layoutError, tableFor } from '../../linux/hull.ts'
 import { startTime, youngestDescendant } from '../../linux/process.ts'
-import { exitOf, launch } from '../../linux/run.ts'
 import { sharedSkeleton } from '../../linux/skeleton.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { Gate, type Report } from './gate.ts'
 import { untilReleased } from './hold.ts'
 import { viewHost } from './host-view.ts'
 import { inspect } from './inspect.ts'
+import type { Launched, LaunchRequest } from './launcher.ts'
 import { layout } from './layout.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
-import { packEnvironment, seatArgv, shimArgv } from './scripts.ts'
+import { packEnvironment, seatArgv } from './scripts.ts'
 import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 /** What an agentless seat runs: it stays open for exec. */
@@ -59,13 +59,12 @@ export async function startSandbox(
   const plan = planHull(shop, spec)
   learn({ cgroup: shop.deps.cgroups?.make(keyOf(spec.name), spec.policy.limits) ?? null })
   step('start')
-  const child = await startShim(shop, spec, plan, attempt.record)
-  const gate = new Gate(child)
+  const { gate, shim_pid, hull_pid } = await launchAtGate(shop, request(shop, spec, plan, attempt.record))
   try {
-    learn({ shim: identify(child.pid!) })
+    learn({ shim: identify(shim_pid) })
     const report = await gate.settled(abort)
-    const agent_pid = agentAtGate(spec, report)
-    learn({ agent_pid, hull: identify(report.hull_pid!) })
+    const agent_pid = agentAtGate(spec, hull_pid, report)
+    learn({ agent_pid, hull: identify(hull_pid) })
     step('record')
     shop.records.write(attempt.record)
     step('measure')
@@ -104,62 +103,46 @@ function identify(pid: number): ProcessId {
   return { pid, start_time }
 }
 
-/** Where the shim finds what. 0 to 2 are those of the agent; the rest is closed before it starts. */
-const FD = { report: 3, log: 5, table: 6 } as const
-
-function shimCommand(shop: Workshop, spec: SandboxSpec, plan: Plan, record: SandboxRecord): string[] {
+function request(shop: Workshop, spec: SandboxSpec, plan: Plan, record: SandboxRecord): Omit<LaunchRequest, Ports> {
   const { policy, log_path } = spec
   const seat = seatArgv('gate', spec.cwd, Object.keys(spec.environment).length, spec.command ?? STAY)
-  const hull = {
-    ...plan,
-    run_dir: plan.skeleton,
-    network: policy.network === 'host' ? ('host' as const) : ('own' as const),
+  return {
+    skeleton: join(plan.skeleton, 'root'),
+    table: plan.table,
+    network: policy.network === 'host' ? 'host' : 'own',
     rlimits: rlimitsFor(policy.limits),
+    cgroup: record.cgroup,
+    exit_record: shop.records.exitPath(record),
+    log_path,
+    log: policy.log,
+    seccomp: seccompFile(shop, policy),
+    environment: packEnvironment(spec.environment),
     command: shop.inner.argv(policy, seat),
-    environment: {},
   }
-  const exit_record = shop.records.exitPath(record)
-  return shimArgv(
-    { exit_record, log_path, log: policy.log, cgroup: record.cgroup },
-    hullArgv(hull, { table: `/dev/fd/${FD.table}`, report_fd: FD.report, tell_end: true }),
+}
+
+type Ports = 'report_fd' | 'word_fd'
+
+/** The ends that stay here close with the pit: then the agent at the gate ends. */
+async function launchAtGate(shop: Workshop, request: Omit<LaunchRequest, Ports>): Promise<Launched & { gate: Gate }> {
+  const [report, word] = [await shop.pipes.take('read'), await shop.pipes.take('write')]
+  const gate = new Gate(
+    new Socket({ fd: report.read, readable: true, writable: false }),
+    new Socket({ fd: word.write, readable: false, writable: true }),
   )
-}
-
-/** The shim leads a session of its own, so nothing that ends the pit or its terminal reaches it. */
-async function startShim(shop: Workshop, spec: SandboxSpec, plan: Plan, record: SandboxRecord): Promise<ChildProcess> {
-  const [file, ...args] = shimCommand(shop, spec, plan, record)
-  const filter = seccompFile(shop, spec.policy)
-  const log = await shop.pipes.take('none')
-  const table = openTable(shop, record, plan.table)
-  const filterFd = filter === null ? null : openSync(filter, 'r')
   try {
-    const child = launch(file!, args, {
-      cwd: plan.skeleton,
-      env: { PATH: SYSTEM_PATH, ...packEnvironment(spec.environment) },
-      detached: true,
-      stdio: ['ignore', log.write, log.write, 'pipe', filterFd ?? 'ignore', log.read, table],
-    })
-    child.unref()
-    const exit = exitOf(child, file!)
-    exit.catch(() => {})
-    if (child.pid === undefined) await exit
-    return child
+    const launched = await shop.launcher.launch({ ...request, report_fd: report.write, word_fd: word.read })
+    return { ...launched, gate }
+  } catch (error) {
+    gate.close()
+    throw error
   } finally {
-    for (const fd of [log.read, log.write, table, filterFd]) if (fd !== null) closeSync(fd)
+    for (const fd of [report.write, word.read]) closeSync(fd)
   }
 }
 
-/** mount(8) reads its table from regular files alone; this one has no name any more. */
-function openTable(shop: Workshop, record: SandboxRecord, text: string): number {
-  const path = join(shop.deps.root, `${record.exit_name}.table`)
-  writeFileSync(path, text, { mode: 0o600 })
-  const fd = openSync(path, 'r')
-  unlinkSync(path)
-  return fd
-}
-
-function agentAtGate(spec: SandboxSpec, report: Report): number {
-  if (report.ready && report.hull_pid !== null) return youngestDescendant(report.hull_pid)
+function agentAtGate(spec: SandboxSpec, hull_pid: number, report: Report): number {
+  if (report.ready) return youngestDescendant(hull_pid)
   const why = report.message || 'it ended without a word'
   throw new LazarusError('spawn_failed', `The sandbox of ${spec.name.agent_id} could not be started: ${why}`, {
     remedy: 'lazarus doctor says what this host can do and how to mend it.',

@@ -12,6 +12,7 @@ import { closeInherited } from '../../linux/descriptors.ts'
 import { type Rlimit, SYSTEM_PATH } from '../../linux/hull.ts'
 import { Pipes } from '../../linux/pipes.ts'
 import { writeFixedFiles } from './host-view.ts'
+import { Launcher } from './launcher.ts'
 import { Records } from './records.ts'
 import { compileSeccomp, type SeccompArch, type SeccompProfile } from './seccomp.ts'
 
@@ -45,6 +46,7 @@ export interface Workshop {
   readonly deps: HullDriverDeps
   readonly records: Records
   readonly pipes: Pipes
+  readonly launcher: Launcher
   readonly files: Readonly<Record<string, string>>
 }
 
@@ -56,6 +58,7 @@ export function openWorkshop(inner: Inner, deps: HullDriverDeps): Workshop {
     deps,
     records: new Records(deps.root),
     pipes: new Pipes(join(deps.root, 'pipes'), SYSTEM_PATH),
+    launcher: new Launcher(),
     files: writeFixedFiles(deps.root),
   }
 }
