@@ -23,7 +23,13 @@ export function verbsOf(command: Command, path = ''): readonly Verb[] {
   return [verb, ...children.flatMap((child) => verbsOf(child, `${path} ${child.name()}`.trim()))]
 }
 
-const CASE_OF = { mission: 'missions', agent: 'agents', shell: 'shells' } as const
+const CASE_OF = {
+  mission: 'missions',
+  agent: 'agents',
+  checkpoint: 'checkpoints',
+  revival: 'revivals',
+  shell: 'shells',
+} as const
 
 /** Verbs and options from the tree; missions and agents are asked of the pit. */
 export function bashCompletion(program: Command): string {
@@ -37,15 +43,19 @@ export function bashCompletion(program: Command): string {
     '}',
     '_lazarus_argument() {',
     '  case "$1:$2" in',
-    ...verbs.flatMap((verb) => verb.args.flatMap((name, at) => argumentCase(verb.path, at, name))),
+    ...verbs.flatMap((verb) => verb.args.flatMap((name, at) => argumentCase(verb, at, name))),
     '  esac',
     '}',
     BASH_REST,
   ].join('\n')
 }
 
-const argumentCase = (path: string, at: number, name: string): string[] =>
-  name in CASE_OF ? [`    '${path}:${at}') echo ${CASE_OF[name as keyof typeof CASE_OF]} ;;`] : []
+/** Where a verb of its own may stand as well as a mission, both are offered. */
+function argumentCase({ path, children }: Verb, at: number, name: string): string[] {
+  if (!(name in CASE_OF)) return []
+  const kind = at === 0 && children.length > 0 ? 'verbs_or_missions' : CASE_OF[name as keyof typeof CASE_OF]
+  return [`    '${path}:${at}') echo ${kind} ;;`]
+}
 
 const BASH_REST = `_lazarus() {
   local current=\${COMP_WORDS[COMP_CWORD]} verb='' word i arguments=()
@@ -66,7 +76,12 @@ const BASH_REST = `_lazarus() {
   case $current:$(_lazarus_argument "$verb" "\${#arguments[@]}") in
     -*) COMPREPLY=($(compgen -W "$(_lazarus_words "$verb")" -- "$current")) ;;
     *:missions) COMPREPLY=($(compgen -W "$(lazarus mission ls --names 2>/dev/null)" -- "$current")) ;;
+    *:verbs_or_missions)
+      COMPREPLY=($(compgen -W "$(_lazarus_words "$verb") $(lazarus mission ls --names 2>/dev/null)" -- "$current")) ;;
     *:agents) COMPREPLY=($(compgen -W "$(lazarus seat ls "\${arguments[0]}" --names 2>/dev/null)" -- "$current")) ;;
+    *:checkpoints)
+      COMPREPLY=($(compgen -W "latest $(lazarus checkpoints "\${arguments[@]:0:2}" --ids 2>/dev/null)" -- "$current")) ;;
+    *:revivals) COMPREPLY=($(compgen -W "$(lazarus revivals --ids 2>/dev/null)" -- "$current")) ;;
     *:shells) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$current")) ;;
     *) COMPREPLY=($(compgen -W "$(_lazarus_words "$verb")" -- "$current")) ;;
   esac

@@ -1,5 +1,6 @@
 import type { Mission } from '../contract/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
+import { allPages } from './pages.ts'
 import type { Session } from './session.ts'
 
 const WHOLE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
@@ -32,19 +33,8 @@ export async function missionId(session: Session, text: string): Promise<string>
 const matching = (missions: readonly Named[], text: string): readonly Named[] =>
   missions.filter((mission) => mission.mission_name === text || mission.mission_id.startsWith(text.toLowerCase()))
 
-/** Every mission, page by page. */
-export async function listMissions(session: Session, query: { readonly all: boolean }): Promise<readonly Mission[]> {
-  const missions: Mission[] = []
-  let after: string | undefined
-  do {
-    const { value } = await session.get<{ missions: Mission[]; next: string | null }>('/v1/missions', {
-      query: { all: query.all || undefined, limit: 1000, after },
-    })
-    missions.push(...value.missions)
-    after = value.next ?? undefined
-  } while (after !== undefined)
-  return missions
-}
+export const listMissions = (session: Session, query: { readonly all: boolean }): Promise<readonly Mission[]> =>
+  allPages<Mission>(session, '/v1/missions', 'missions', { all: query.all || undefined })
 
 export const missionPath = async (session: Session, mission: string): Promise<string> =>
   `/v1/missions/${await missionId(session, mission)}`

@@ -61,6 +61,22 @@ function positive(text: string): number {
   return Number(text)
 }
 
+/** A line for the shell of the cell, or the words themselves as a JSON array. */
+export function commandLine(text: string): readonly string[] {
+  if (!text.startsWith('[')) return ['sh', '-c', text]
+  try {
+    const words: unknown = JSON.parse(text)
+    if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) return words
+  } catch {}
+  throw new InvalidArgumentError('Expected a line for sh, or a JSON array of words: ["claude", "--continue"].')
+}
+
+/** Agent ids with commas between them; for options that may be repeated. */
+export const agents = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  ...text.split(',').map((id) => id.trim()),
+]
+
 export function signalName(text: string): string {
   const name = text.toUpperCase()
   return name.startsWith('SIG') ? name : `SIG${name}`

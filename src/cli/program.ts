@@ -7,6 +7,8 @@ import { type CommonOptions, Session } from './session.ts'
 import type { CliSettings, Io } from './settings.ts'
 import type { Run } from './verb.ts'
 import { addCellVerbs } from './verbs/cells.ts'
+import { addCheckpointVerb } from './verbs/checkpoint.ts'
+import { addCheckpointsVerb } from './verbs/checkpoints.ts'
 import { addCollectVerb } from './verbs/collect.ts'
 import { addCompletionVerb } from './verbs/completion.ts'
 import { addDestroyVerb } from './verbs/destroy.ts'
@@ -15,10 +17,14 @@ import { addDoctorVerb } from './verbs/doctor.ts'
 import { addEventsVerb } from './verbs/events.ts'
 import { addExecVerb } from './verbs/exec.ts'
 import { addHomeVerbs } from './verbs/home.ts'
+import { addIncidentsVerb } from './verbs/incidents.ts'
 import { addKillVerb } from './verbs/kill.ts'
 import { addLogsVerb } from './verbs/logs.ts'
 import { addMissionVerbs } from './verbs/mission.ts'
 import { addPsVerb } from './verbs/ps.ts'
+import { addRestoreVerb } from './verbs/restore.ts'
+import { addRevivalsVerb } from './verbs/revivals.ts'
+import { addReviveVerb } from './verbs/revive.ts'
 import { addRunVerb } from './verbs/run.ts'
 import { addSeatVerbs } from './verbs/seat.ts'
 import { addServeVerb } from './verbs/serve.ts'
@@ -32,6 +38,10 @@ const GROUPS: readonly (readonly [heading: string, add: readonly ((program: Comm
   [
     'Seats:',
     [addSeatVerbs, addExecVerb, addLogsVerb, addKillVerb, addDiffVerb, addCollectVerb, addWithdrawVerb, addPsVerb],
+  ],
+  [
+    'What outlives an agent:',
+    [addCheckpointVerb, addCheckpointsVerb, addRestoreVerb, addReviveVerb, addRevivalsVerb, addIncidentsVerb],
   ],
   ['Homes and cells:', [addHomeVerbs, addCellVerbs]],
   ['The pit:', [addServeVerb, addStatusVerb, addDoctorVerb, addEventsVerb]],

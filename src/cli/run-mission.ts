@@ -5,11 +5,11 @@ import { isLazarusError } from '../kernel/errors.ts'
 import { type ExecEnd, execStreamed, exitOf, readStdin } from './exec-stream.ts'
 import { EXIT } from './exit-codes.ts'
 import { type Source, sourceAround, sourceOf } from './hand-over.ts'
-import { type MissionOptions, missionFields, without } from './mission-options.ts'
+import { type MissionOptions, missionFields, policyFields, type RevivalOptions, without } from './mission-options.ts'
 import { finishRun } from './run-finish.ts'
 import type { Session } from './session.ts'
 
-export interface RunOptions extends MissionOptions {
+export interface RunOptions extends MissionOptions, Pick<RevivalOptions, 'autoRevive'> {
   readonly role: string
   readonly name?: string
   readonly agent: string
@@ -50,7 +50,9 @@ async function ensurePit(session: Session): Promise<{ close(): Promise<void> } |
 async function openMission(session: Session, command: readonly string[], options: RunOptions): Promise<Mission> {
   const source = await sourceFor(session, options)
   const mission_name = options.name ?? `run ${basename(command[0]!)}`
-  const body = without({ mission_name, ...source, max_agents: 1, ...missionFields(options) })
+  // A run hands on the command's own exit code: what ends, ends.
+  const policies = policyFields({ autoRevive: options.autoRevive ?? 'no' })
+  const body = without({ mission_name, ...source, max_agents: 1, ...missionFields(options), policies })
   return (await session.progress('Opening the mission', session.post<Mission>('/v1/missions', body))).value
 }
 

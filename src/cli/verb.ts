@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander'
+import { type Command, type CommandOptions, Option } from 'commander'
 import type { CommonOptions, Session } from './session.ts'
 
 /** Makes the session of a call from its options, runs it, and keeps its exit code. */
@@ -23,8 +23,9 @@ export function addVerb<T = object>(
   words: VerbWords,
   act: (session: Session, args: readonly string[], options: Options<T>) => Promise<number> | Promise<void>,
   describe: (verb: Command) => void = () => {},
+  place: CommandOptions = {},
 ): Command {
-  const verb = parent.command(words.usage).description(words.summary)
+  const verb = parent.command(words.usage, place).description(words.summary)
   describe(verb)
   addCommonOptions(verb)
   verb.addHelpText('after', helpAfter(words))

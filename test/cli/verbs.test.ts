@@ -236,15 +236,15 @@ describe('what is printed', () => {
 
   test('ps', async () => {
     expect((await shown('ps')).stdout).toBe(
-      'MISSION        AGENT    ROLE   LEVEL    STATUS  GEN  SINCE      WORK\n' +
-        '0b9f2c52 mend  builder  write  level_2  active    1  5 min ago  -\n',
+      'MISSION        AGENT    ROLE   LEVEL    STATUS  GEN  FROM  SINCE      WORK  NOTE\n' +
+        '0b9f2c52 mend  builder  write  level_2  active    1  -     5 min ago  -     -\n',
     )
   })
 
   test('seat ls, seat add', async () => {
     expect((await shown('seat ls mend')).stdout).toBe(
-      'AGENT    ROLE   STATUS  GEN  SINCE      WORK  DEGRADED  ERROR\n' + //
-        'builder  write  active    1  5 min ago  -     -         -\n',
+      'AGENT    ROLE   STATUS  GEN  FROM  SINCE      WORK  DEGRADED  NOTE\n' + //
+        'builder  write  active    1  -     5 min ago  -     -         -\n',
     )
     expect((await shown('seat add mend builder')).stdout).toBe(
       'agent       builder\nrole        write\nstatus      active\nlevel       level_2\ndegraded    nothing\n' +

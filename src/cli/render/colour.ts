@@ -5,7 +5,7 @@ export interface Colours {
   status(text: string): string
 }
 
-const GREEN = new Set(['active', 'ready', 'healthy', 'delivered', 'completed', 'ok', 'unchanged'])
+const GREEN = new Set(['active', 'ready', 'healthy', 'delivered', 'completed', 'ok', 'unchanged', 'revived'])
 const YELLOW = new Set([
   'paused',
   'degraded',
@@ -17,8 +17,11 @@ const YELLOW = new Set([
   'archiving',
   'destroying',
   'withdrawing',
+  'awaiting_approval',
+  'reviving',
+  'open',
 ])
-const RED = new Set(['dead', 'failed', 'unavailable', 'changed', 'error'])
+const RED = new Set(['dead', 'quarantined', 'failed', 'unavailable', 'changed', 'error'])
 
 export const plain: Colours = { bold: String, dim: String, status: String }
 

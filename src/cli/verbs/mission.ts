@@ -1,18 +1,27 @@
 import type { Command } from 'commander'
 import type { Mission } from '../../contract/mission.ts'
-import type { Seat } from '../../contract/seat.ts'
 import { listMissions, missionPath } from '../find-mission.ts'
+import { waitingFor } from '../find-revival.ts'
 import { sourceOf } from '../hand-over.ts'
-import { addLifeOptions, addMissionOptions, type MissionOptions, missionFields, without } from '../mission-options.ts'
+import {
+  addLifeOptions,
+  addMissionOptions,
+  addRevivalOptions,
+  type MissionOptions,
+  missionFields,
+  policyFields,
+  type RevivalOptions,
+  without,
+} from '../mission-options.ts'
 import { ago, duration } from '../render/human.ts'
+import { seatTable, type Waiting } from '../render/seats.ts'
 import { facts, table } from '../render/table.ts'
 import type { Session } from '../session.ts'
 import { addVerb, type Run } from '../verb.ts'
 
-interface CreateOptions extends MissionOptions {
+interface CreateOptions extends MissionOptions, RevivalOptions {
   maxAgents?: number
   timeout?: number
-  autoRevive?: string
 }
 
 const CREATE = {
@@ -22,17 +31,16 @@ const CREATE = {
     'mission create mend --repo . --level 2',
     'mission create mend --repo https://example.org/app.git --ref v1.2',
     'mission create lab --level 3 --limit memory=1G',
+    'mission create fleet --auto-revive ask --max-retries 5 --substitute second,third --hung-after 10m',
   ],
+  notes: 'By default agents that die come back at once, with their work; docs/checkpoints-and-revival.md tells how.',
 }
 
 export function addMissionVerbs(program: Command, run: Run): void {
   const mission = program.command('mission').description('open, look at, pause and end missions')
   addVerb<CreateOptions>(mission, run, CREATE, create, (verb) => {
-    addLifeOptions(
-      addMissionOptions(
-        verb.option('--repo <path|url>', 'repository to work on; without it the worktree starts empty'),
-      ),
-    )
+    verb.option('--repo <path|url>', 'repository to work on; without it the worktree starts empty')
+    for (const add of [addMissionOptions, addLifeOptions, addRevivalOptions]) add(verb)
   })
   addListVerb(mission, run)
   const inspect = {
@@ -42,7 +50,8 @@ export function addMissionVerbs(program: Command, run: Run): void {
   }
   addVerb(mission, run, inspect, async (session, [name = '']) => {
     const answer = await session.get<Mission>(await missionPath(session, name))
-    await session.print(answer, (value) => render(session, value))
+    const waiting = session.json ? new Map() : await waitingFor(session, answer.value.seats)
+    await session.print(answer, (value) => render(session, value, waiting))
   })
   for (const [verb, summary] of STEPS) {
     const words = { usage: `${verb} <mission>`, summary, examples: [`mission ${verb} mend`] }
@@ -63,15 +72,14 @@ const STEPS = [
 
 async function create(session: Session, [name]: readonly string[], options: CreateOptions): Promise<void> {
   const source = await sourceOf(session, options.repo, options.ref)
-  const { maxAgents: max_agents, timeout, autoRevive: auto_revive } = options
-  const policies = auto_revive === undefined ? undefined : { auto_revive }
+  const { maxAgents: max_agents, timeout } = options
   const body = without({
     mission_name: name,
     ...source,
     ...missionFields(options),
     max_agents,
     timeout,
-    policies,
+    policies: policyFields(options),
   })
   const answer = await session.progress('Opening the mission', session.post<Mission>('/v1/missions', body))
   await session.print(answer, ({ mission_id, isolation_level, base }) => {
@@ -119,7 +127,7 @@ const list = (session: Session, missions: readonly Mission[]): string =>
     missions,
   )
 
-function render(session: Session, mission: Mission): string {
+function render(session: Session, mission: Mission, waiting: Waiting): string {
   const { base, health } = mission
   const about = facts([
     ['id', mission.mission_id],
@@ -135,7 +143,8 @@ function render(session: Session, mission: Mission): string {
     ['worktrees', mission.workspace],
     ['created', `${ago(mission.created_at, session.io.now())} by ${mission.created_by}`],
     ['timeout', duration(mission.timeout * 1000)],
-    ['revival', `${mission.policies.auto_revive}, at most ${mission.policies.max_retries} times`],
+    ['revival', describeRevival(mission.policies)],
+    ['checkpoints', `every ${duration(mission.policies.checkpoint_interval * 1000)} when something changed`],
     [
       'seats',
       `${health.seats} of ${mission.max_agents}: ${health.active} active, ${health.dead} dead, ${health.failed} failed`,
@@ -143,24 +152,16 @@ function render(session: Session, mission: Mission): string {
     ['directory', mission.directory],
     ['events', mission.events],
   ])
-  return mission.seats.length === 0 ? about : `${about}\n${seatTable(session, mission.seats)}`
+  return mission.seats.length === 0 ? about : `${about}\n${seatTable(session, mission.seats, waiting)}`
 }
 
-export const seatTable = (session: Session, seats: readonly Seat[]): string =>
-  table<Seat>(
-    [
-      { title: 'AGENT', value: (seat) => seat.agent_id },
-      { title: 'ROLE', value: (seat) => seat.role },
-      {
-        title: 'STATUS',
-        value: (seat) => seat.status,
-        paint: (cell, value) => cell.replace(value, session.colours.status(value)),
-      },
-      { title: 'GEN', value: (seat) => seat.generation, align: 'right' },
-      { title: 'SINCE', value: (seat) => ago(seat.spawned_at, session.io.now()) },
-      { title: 'WORK', value: (seat) => seat.collected?.outcome ?? null },
-      { title: 'DEGRADED', value: (seat) => seat.isolation.effective?.degraded.join(', ') ?? null },
-      { title: 'ERROR', value: (seat) => seat.error?.message ?? null },
-    ],
-    seats,
-  )
+function describeRevival(policies: Mission['policies']): string {
+  const { auto_revive, max_retries, retry_window, substitute_agents, hung_after, on_success } = policies
+  return [
+    auto_revive,
+    ...(auto_revive === 'no' ? [] : [`at most ${max_retries} times within ${duration(retry_window * 1000)}`]),
+    ...(substitute_agents.length === 0 ? [] : [`then ${substitute_agents.join(', ')}`]),
+    ...(hung_after === null ? [] : [`hung after ${duration(hung_after * 1000)}`]),
+    ...(on_success === 'idle' ? [] : [`on success ${on_success}`]),
+  ].join('; ')
+}

@@ -2,8 +2,11 @@ import type { Command } from 'commander'
 import type { Mission } from '../../contract/mission.ts'
 import type { Seat } from '../../contract/seat.ts'
 import { listMissions } from '../find-mission.ts'
+import { waitingFor } from '../find-revival.ts'
 import { ago } from '../render/human.ts'
+import { fromColumn, seatNote, type Waiting } from '../render/seats.ts'
 import { table } from '../render/table.ts'
+import type { Session } from '../session.ts'
 import { addVerb, type Run } from '../verb.ts'
 
 export function addPsVerb(program: Command, run: Run): void {
@@ -20,7 +23,14 @@ export function addPsVerb(program: Command, run: Run): void {
     await session.write(
       rows.length === 0
         ? 'No seats. Add one with: lazarus seat add <mission> <agent>\n'
-        : render(rows, session.io.now(), session.colours.status),
+        : render(
+            session,
+            rows,
+            await waitingFor(
+              session,
+              rows.map(({ seat }) => seat),
+            ),
+          ),
     )
   })
 }
@@ -30,8 +40,9 @@ interface Row {
   readonly seat: Seat
 }
 
-const render = (rows: readonly Row[], now: number, status: (text: string) => string): string =>
-  table<Row>(
+function render({ io, colours: { status } }: Session, rows: readonly Row[], waiting: Waiting): string {
+  const now = io.now()
+  return table<Row>(
     [
       { title: 'MISSION', value: ({ mission }) => `${mission.mission_id.slice(0, 8)} ${mission.mission_name}` },
       { title: 'AGENT', value: ({ seat }) => seat.agent_id },
@@ -39,8 +50,11 @@ const render = (rows: readonly Row[], now: number, status: (text: string) => str
       { title: 'LEVEL', value: ({ seat }) => seat.isolation.level },
       { title: 'STATUS', value: ({ seat }) => seat.status, paint: (cell, value) => cell.replace(value, status(value)) },
       { title: 'GEN', value: ({ seat }) => seat.generation, align: 'right' },
+      { title: 'FROM', value: ({ seat }) => fromColumn(seat) },
       { title: 'SINCE', value: ({ seat }) => ago(seat.spawned_at, now) },
       { title: 'WORK', value: ({ seat }) => seat.collected?.outcome ?? null },
+      { title: 'NOTE', value: ({ seat }) => seatNote(seat, waiting, now) },
     ],
     rows,
   )
+}

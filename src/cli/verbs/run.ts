@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { addMissionOptions } from '../mission-options.ts'
+import { addMissionOptions, autoRevive } from '../mission-options.ts'
 import { pair, seconds } from '../parse.ts'
 import { type RunOptions, runMission } from '../run-mission.ts'
 import { addVerb, type Run } from '../verb.ts'
@@ -28,6 +28,7 @@ export function addRunVerb(program: Command, run: Run): void {
           .choices(['lead', 'write', 'read', 'audit'])
           .default('write'),
       )
+      .addOption(autoRevive('no'))
       .option('--name <name>', 'name of the mission')
       .option('--agent <id>', 'id of the seat', 'runner')
       .option('--keep', 'keep the mission instead of destroying it')

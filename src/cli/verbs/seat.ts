@@ -1,13 +1,13 @@
 import { type Command, Option } from 'commander'
 import type { LayerUsage, Seat, SpawnedSeat } from '../../contract/seat.ts'
 import { missionPath, seatPath } from '../find-mission.ts'
+import { waitingFor } from '../find-revival.ts'
 import { without } from '../mission-options.ts'
-import { limit, pair } from '../parse.ts'
-import { count, duration, size } from '../render/human.ts'
-import { facts } from '../render/table.ts'
+import { commandLine, limit, pair, seconds } from '../parse.ts'
+import { count, size } from '../render/human.ts'
+import { describeSpawned, seatTable } from '../render/seats.ts'
 import type { Session } from '../session.ts'
 import { addVerb, type Run } from '../verb.ts'
-import { seatTable } from './mission.ts'
 import { addWithdrawVerb } from './withdraw.ts'
 
 interface AddOptions {
@@ -15,6 +15,8 @@ interface AddOptions {
   env?: Readonly<Record<string, string>>
   network?: string
   limit?: Readonly<Record<string, number>>
+  resumeCommand?: readonly string[]
+  heartbeatInterval?: number
 }
 
 const ADD = {
@@ -24,8 +26,12 @@ const ADD = {
     'seat add mend builder',
     'seat add mend reader --role read',
     'seat add mend builder --env MODE=fast -- sh -c "make && git commit -am done"',
+    'seat add mend coder --resume-command "claude --continue" -- claude -p "fix the tests"',
   ],
-  notes: 'The token that is printed is shown once.',
+  notes:
+    'The token that is printed is shown once.\n' +
+    'An agent that dies comes back as the policy of its mission says, with its --resume-command, or with its command when\n' +
+    'it has none. That command sees where it comes from in $LAZARUS_RESUMED_FROM, and its work as it left it.',
 }
 const LIST = {
   usage: 'ls <mission>',
@@ -58,6 +64,8 @@ export function addSeatVerbs(program: Command, run: Run): void {
       .option('--env <name=value>', 'variable of the agent; repeatable', pair)
       .addOption(new Option('--network <mode>', 'network of this seat').choices(['none', 'allowlist', 'host']))
       .option('--limit <name=value>', 'limit of this seat; repeatable', limit)
+      .option('--resume-command <line>', 'how it goes on after a revival: a line for sh, or a JSON array', commandLine)
+      .option('--heartbeat-interval <duration>', 'how often it promises a heartbeat (default: poll_interval)', seconds)
   })
   addVerb<{ names?: true }>(
     seat,
@@ -67,9 +75,10 @@ export function addSeatVerbs(program: Command, run: Run): void {
       const answer = await session.get<{ seats: Seat[] }>(`${await missionPath(session, mission)}/seats`, {
         query: { limit: 1000 },
       })
+      const waiting = session.json || names ? new Map() : await waitingFor(session, answer.value.seats)
       await session.print(answer, ({ seats }) => {
         if (names) return seats.map((one) => `${one.agent_id}\n`).join('')
-        return seats.length === 0 ? 'No seats.\n' : seatTable(session, seats)
+        return seats.length === 0 ? 'No seats.\n' : seatTable(session, seats, waiting)
       })
     },
     (verb) => verb.option('--names', 'print agent ids alone'),
@@ -89,20 +98,18 @@ async function add(
   [mission = '', agent_id, ...command]: readonly string[],
   options: AddOptions,
 ): Promise<void> {
-  const { role, env, network, limit: limits } = options
-  const body = without({ agent_id, role, command: command.length > 0 ? command : undefined, env, network, limits })
+  const { role, env, network, limit: limits, resumeCommand: resume_command, heartbeatInterval } = options
+  const body = without({
+    agent_id,
+    role,
+    command: command.length > 0 ? command : undefined,
+    resume_command,
+    env,
+    network,
+    limits,
+    heartbeat_interval: heartbeatInterval,
+  })
   const path = await missionPath(session, mission)
   const answer = await session.progress('Spawning the cell', session.post<SpawnedSeat>(`${path}/seats`, body))
-  await session.print(answer, (seat) =>
-    facts([
-      ['agent', seat.agent_id],
-      ['role', seat.role],
-      ['status', seat.status],
-      ['level', seat.isolation.level],
-      ['degraded', seat.isolation.effective?.degraded.join(', ') || 'nothing'],
-      ['branch', seat.branch],
-      ['spawned in', duration(seat.spawn_ms)],
-      ['token', seat.token],
-    ]),
-  )
+  await session.print(answer, describeSpawned)
 }
