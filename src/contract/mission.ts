@@ -21,7 +21,7 @@ export type WorkspaceMode = z.infer<typeof workspaceMode>
 /** How the mission treats its seats; the keys of `config/policies.json` and of `cell.json`. Seconds. */
 export const cellPolicies = z.strictObject({
   auto_revive: z.enum(['yes', 'no', 'ask']).default('yes'),
-  revive_timeout: z.number().positive().default(300),
+  revive_timeout: z.number().positive().max(31_536_000).default(300),
   substitute_agents: z.array(agentId).max(100).default([]),
   max_retries: z.int().nonnegative().max(1000).default(3),
   retry_window: z

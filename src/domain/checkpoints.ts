@@ -52,8 +52,10 @@ export function checkpointFailed(
 }
 
 export function checkpointPruned(state: MissionState, agent_id: string, checkpoint_id: string, why: string): Decision {
-  const known = seatOf(state, agent_id).checkpoints.some((checkpoint) => checkpoint.checkpoint_id === checkpoint_id)
-  return known ? [{ type: 'checkpoint_pruned', agent_id, data: { checkpoint_id, why } }] : []
+  const { checkpoints, restoring } = seatOf(state, agent_id)
+  const isKnown = checkpoints.some((checkpoint) => checkpoint.checkpoint_id === checkpoint_id)
+  const isNeeded = restoring?.checkpoint_id === checkpoint_id
+  return isKnown && !isNeeded ? [{ type: 'checkpoint_pruned', agent_id, data: { checkpoint_id, why } }] : []
 }
 
 export function checkpointOf(state: MissionState, agent_id: string, checkpoint_id: string): Checkpoint {
@@ -89,7 +91,7 @@ type Retention = Pick<Config['retention'], 'checkpoints' | 'checkpoint_days' | '
 
 /**
  * Which checkpoints go, oldest first, and why: beyond the count, the age or the bytes. The newest one always stays, and
- * an archive that two share counts once, for the older of them.
+ * an archive that two share counts once, for the newer of them.
  */
 export function toPrune(
   checkpoints: readonly Checkpoint[],

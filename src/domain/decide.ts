@@ -40,7 +40,7 @@ export function requestSeat(
       },
     )
   }
-  const taken = [...state.seats.values()].filter(isTaken).length
+  const taken = [...state.seats.values()].filter((seat) => takesPlace(seat, origin)).length
   if (taken >= state.max_agents) {
     throw new LazarusError(
       'conflict',
@@ -78,6 +78,12 @@ export function requestSeat(
   ]
 }
 
+/** Whose place went to another, or goes to the one that is seated now, takes none. */
+function takesPlace(seat: SeatState, origin: Origin | null): boolean {
+  const isReplaced = origin !== null && origin.generation > 0 && origin.forked_from.agent_id === seat.agent_id
+  return isTaken(seat) && seat.status !== 'released' && !isReplaced
+}
+
 export function seatSpawned(
   state: MissionState,
   handle: SandboxHandle,
@@ -87,7 +93,8 @@ export function seatSpawned(
   const seat = seatOf(state, handle.agent_id)
   if (!isStarting(seat) || seat.generation !== handle.generation) return []
   const { agent_id, generation } = handle
-  return [{ type: 'seat_spawned', agent_id, data: { generation, handle, effective, spawn_ms } }]
+  const spawned: DomainEvent = { type: 'seat_spawned', agent_id, data: { generation, handle, effective, spawn_ms } }
+  return state.status === 'paused' ? [spawned, { type: 'seat_paused', agent_id, data: {} }] : [spawned]
 }
 
 /** A revival that fails is tried again as the policy says; a first start is not. */
@@ -105,7 +112,7 @@ export function spawnFailed(
   ]
 }
 
-const isStarting = ({ status }: SeatState): boolean => status === 'spawning' || status === 'reviving'
+export const isStarting = ({ status }: SeatState): boolean => status === 'spawning' || status === 'reviving'
 
 /**
  * A death of the present generation is a fact, and what the policy makes of it goes with it; of an older one it is

@@ -44,6 +44,12 @@ export function incidentsOf(events: Iterable<RecordedEvent>): readonly Incident[
       case 'orphan_reaped':
         all.push(reaped(event))
         break
+      case 'seat_withdrawn':
+        if (incident?.outcome === 'open') incident.outcome = 'withdrawn'
+        // Who takes the seat after that has no part in this death.
+        open.delete(key)
+        checkpointed.delete(key)
+        break
       default:
         if (incident) close(incident, event)
     }
@@ -92,7 +98,6 @@ function close(incident: Mutable<Incident>, event: RecordedEvent): void {
     incident.outcome = 'replaced'
     incident.reason = `by ${event.data.by}`
   }
-  if (event.type === 'seat_withdrawn' && incident.outcome === 'open') incident.outcome = 'withdrawn'
 }
 
 function reaped(event: RecordedEvent & { type: 'orphan_reaped' }): Incident {

@@ -50,7 +50,7 @@ export interface SeatState {
   readonly resumed_from: string | null
   /** The death that waits to be undone. */
   readonly revival: QueuedRevival | null
-  /** When revivals were queued, newest last, epoch ms; those outside the window are dropped. */
+  /** When the last thousand revivals were queued, newest last, epoch ms. */
   readonly revivals: readonly number[]
   readonly quarantine: string | null
   /** Oldest first. */
@@ -131,9 +131,9 @@ function evolveMission(state: MissionState, event: MissionEvent): MissionState {
     case 'mission_resumed':
       return { ...state, status: 'active' }
     case 'mission_completed':
-      return { ...state, status: 'completed' }
+      return { ...state, status: 'completed', seats: withoutRevivals(state.seats) }
     case 'mission_failed':
-      return { ...state, status: 'failed' }
+      return { ...state, status: 'failed', seats: withoutRevivals(state.seats) }
     case 'archive_started':
       return { ...state, status: 'archiving' }
     case 'mission_archived':
@@ -151,6 +151,15 @@ function evolveMission(state: MissionState, event: MissionEvent): MissionState {
     default:
       return unreachable(event)
   }
+}
+
+/** In a mission that is over nobody is brought back. */
+function withoutRevivals(seats: MissionState['seats']): MissionState['seats'] {
+  const over = (seat: SeatState): SeatState =>
+    seat.revival === null
+      ? seat
+      : { ...seat, revival: null, status: seat.status === 'awaiting_approval' ? 'dead' : seat.status }
+  return new Map([...seats].map(([agent_id, seat]) => [agent_id, over(seat)]))
 }
 
 function evolveSeat(state: MissionState, event: SeatEvent): MissionState {
@@ -204,6 +213,7 @@ function changed(seat: SeatState, event: Exclude<SeatEvent, { type: 'seat_reques
         status: seat.spawned_at === null ? 'failed' : 'dead',
         handle: null,
         revival: null,
+        restoring: null,
         error: event.data.error,
       }
     case 'seat_exited':
@@ -269,12 +279,16 @@ function started(seat: SeatState, data: (SeatEvent & { type: 'spawn_started' })[
     exit: null,
     error: null,
     quarantine: null,
+    // Whoever brings one back out of quarantine says that it is mended.
+    ...(seat.quarantine !== null && { revivals: [] }),
   }
 }
 
 function queued(seat: SeatState, revival: QueuedRevival): SeatState {
   const status = revival.approval === 'needed' ? 'awaiting_approval' : 'dead'
-  return { ...seat, status, revival, revivals: [...seat.revivals, epochOf(revival.queued_at)].slice(-1000) }
+  const at = epochOf(revival.queued_at)
+  // Later ones are of a clock that was set back since: they must not count again when that hour comes round.
+  return { ...seat, status, revival, revivals: [...seat.revivals.filter((earlier) => earlier <= at), at].slice(-1000) }
 }
 
 export function seatOf(state: MissionState, agent_id: string): SeatState {

@@ -20,6 +20,8 @@ const LONGEST_BACKOFF_MS = 60_000
 export const backoffMs = (attempt: number): number =>
   attempt <= 1 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 2), LONGEST_BACKOFF_MS)
 
+const takesWork = ({ status }: MissionState): boolean => status === 'active' || status === 'paused'
+
 /** Exit code 0 of an agent with a command of its own is an end, not a death. */
 const endedWell = (seat: SeatState, exit: ExitFact): boolean =>
   exit.cause === 'exit' && exit.code === 0 && seat.command !== null
@@ -29,7 +31,7 @@ const endedWell = (seat: SeatState, exit: ExitFact): boolean =>
  * while the mission takes no work; deaths of a paused mission are queued and wait with it.
  */
 export function afterExit(state: MissionState, seat: SeatState, exit: ExitFact, moment: Moment): Decision {
-  if (state.status !== 'active' && state.status !== 'paused') return []
+  if (!takesWork(state)) return []
   const { policies } = state
   if (endedWell(seat, exit)) {
     if (policies.on_success === 'complete' && state.status === 'active') {
@@ -43,8 +45,24 @@ export function afterExit(state: MissionState, seat: SeatState, exit: ExitFact, 
 
 /** A revival that did not come to life is a death again, without a new exit. */
 export function afterFailedRevival(state: MissionState, seat: SeatState, moment: Moment): Decision {
-  if (state.policies.auto_revive === 'no' || seat.spawned_at === null) return []
+  if (!takesWork(state) || state.policies.auto_revive === 'no' || seat.spawned_at === null) return []
   return tryAgain(state, seat, seat.exit?.cause ?? 'runtime_gone', moment, 'not_needed')
+}
+
+/**
+ * A restore whose intent is durable and that could not be carried out: the seat ran nothing since, so it is dead, with
+ * whichever layer it has now, and comes back from that.
+ */
+export function restoreFailed(
+  state: MissionState,
+  agent_id: string,
+  { code, message }: { readonly code: string; readonly message: string },
+  moment: Moment,
+): Decision {
+  const seat = seatOf(state, agent_id)
+  if (!seat.restoring) return []
+  const failed = { generation: seat.generation, error: { code, message } }
+  return [{ type: 'spawn_failed', agent_id, data: failed }, ...afterFailedRevival(state, seat, moment)]
 }
 
 /** The same for one that failed before its next generation began. */
@@ -63,7 +81,7 @@ function tryAgain(
   const { agent_id } = seat
   const spent = retriesSpent(seat, state.policies, moment.now_ms)
   const isSpent = spent >= state.policies.max_retries
-  const substitute = isSpent ? nextSubstitute(state, seat) : null
+  const substitute = isSpent ? nextSubstitute(state, seat, spent) : null
   if (isSpent && substitute === null) {
     const reason = `${spent} of ${state.policies.max_retries} revivals within ${state.policies.retry_window} s are used up; last death: ${cause}`
     return [{ type: 'seat_quarantined', agent_id, data: { reason } }]
@@ -75,7 +93,7 @@ function tryAgain(
     cause,
     attempt,
     queued_at: isoTime(moment.now_ms),
-    not_before: isoTime(moment.now_ms + (substitute === null ? backoffMs(attempt) : 0)),
+    not_before: isoTime(moment.now_ms + backoffMs(substitute === null ? attempt : attempt - state.policies.max_retries)),
     deadline: isoTime(moment.now_ms + state.policies.revive_timeout * 1000),
     approval,
     substitute,
@@ -87,11 +105,15 @@ const retriesSpent = (seat: SeatState, { retry_window }: CellPolicies, now_ms: n
   // A clock that jumped back must not empty the window, nor one that jumped ahead fill it.
   seat.revivals.filter((at_ms) => Math.abs(now_ms - at_ms) < retry_window * 1000).length
 
-/** The first substitute, in the order of the policy, that has no place in this mission; those that had one are used up. */
-const nextSubstitute = (state: MissionState, seat: SeatState): string | null =>
-  holdsLayer(seat)
-    ? (state.policies.substitute_agents.find((id) => id !== seat.agent_id && !state.seats.has(id)) ?? null)
-    : null
+/**
+ * The first substitute, in the order of the policy, that has no place in this mission; those that had one are used up,
+ * and each is tried no more than once for each that the policy names: one that cannot be seated is not tried for ever.
+ */
+function nextSubstitute(state: MissionState, seat: SeatState, spent: number): string | null {
+  const { max_retries, substitute_agents } = state.policies
+  if (!holdsLayer(seat) || spent >= max_retries + substitute_agents.length) return null
+  return substitute_agents.find((id) => id !== seat.agent_id && !state.seats.has(id)) ?? null
+}
 
 /**
  * How long a revival waits, and when it is given up: milliseconds on a clock that never jumps, counted from when it was
@@ -139,8 +161,8 @@ export function declineRevival(state: MissionState, agent_id: string, revival_id
 
 /** A revival that did not come about in time is given up: somebody must look. */
 export function timeOutRevival(state: MissionState, agent_id: string, revival_id: string): Decision {
-  const { revival } = seatOf(state, agent_id)
-  if (revival?.revival_id !== revival_id || state.status !== 'active') return []
+  const { revival, status } = seatOf(state, agent_id)
+  if (revival?.revival_id !== revival_id || state.status !== 'active' || status === 'reviving') return []
   const what = revival.approval === 'needed' ? 'nobody approved the revival' : 'the revival did not come about'
   return [
     { type: 'revival_timed_out', agent_id, data: { revival_id } },
