@@ -18,8 +18,7 @@ const KEPT_LINES = 20
  * that failed.
  */
 export async function buildImage(client: PodmanClient, containerfile: string, abort: AbortSignal): Promise<string> {
-  await checkContext(containerfile)
-  const tag = `localhost/lazarus-built:${(await hashOf(containerfile)).slice(0, 24)}`
+  const tag = await builtTag(containerfile)
   try {
     await client.image(tag)
     return tag
@@ -28,6 +27,11 @@ export async function buildImage(client: PodmanClient, containerfile: string, ab
   }
   await build(client, containerfile, tag, AbortSignal.any([abort, AbortSignal.timeout(BUILD_TIMEOUT_MS)]))
   return tag
+}
+
+export async function builtTag(containerfile: string): Promise<string> {
+  await checkContext(containerfile)
+  return `localhost/lazarus-built:${(await hashOf(containerfile)).slice(0, 24)}`
 }
 
 const unavailable = (message: string, remedy: string, cause?: unknown) =>

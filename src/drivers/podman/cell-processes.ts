@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { allPids, childrenOf, namespaceOf, processFact, sendSignal } from '../../linux/process.ts'
+import { LazarusError } from '../../kernel/errors.ts'
+import { allPids, childrenOf, isAlive, namespaceOf, processFact, sendSignal, startTime } from '../../linux/process.ts'
+import type { ProcessId } from '../shared/records.ts'
+
+const END_TIMEOUT_MS = 60_000
 
 /** Everything that runs in the container whose first process is `init`: its pid namespace, seen from the host. */
 export function processesOf(init: number): number[] {
@@ -74,12 +78,28 @@ export const execMonitorsOf = (container: string): number[] =>
 
 const isMonitor = (line: string) => line.slice(0, line.indexOf('\0')).endsWith('/conmon')
 
-/** Where the monitor of a container keeps exit files, by its own command line; null when it cannot be read. */
-export function exitDirectoryOf(init: number): string | null {
-  const line = commandLine(processFact(init)?.parent ?? 0)
-  const args = line.split('\0')
+/** conmon, which started the container's first process; null when that has another parent (by now). */
+export function monitorOf(init: number): ProcessId | null {
+  const pid = processFact(init)?.parent ?? 0
+  const start_time = startTime(pid)
+  return start_time !== null && isMonitor(commandLine(pid)) ? { pid, start_time } : null
+}
+
+/** Where a monitor keeps exit files, by its own command line; null when it cannot be read. */
+export function exitDirectoryOf({ pid }: ProcessId): string | null {
+  const args = commandLine(pid).split('\0')
   const directory = args[args.indexOf('--exit-dir') + 1]
-  return isMonitor(line) && directory?.startsWith('/') ? directory : null
+  return directory?.startsWith('/') ? directory : null
+}
+
+/** Ends the init, which takes every process of its pid namespace along: from here on nothing of the cell runs or writes. */
+export async function endCell({ pid, start_time }: ProcessId): Promise<void> {
+  if (isAlive(pid, start_time)) sendSignal(pid, 'SIGKILL')
+  for (const deadline = performance.now() + END_TIMEOUT_MS; isAlive(pid, start_time); ) {
+    if (performance.now() > deadline)
+      throw new LazarusError('runtime_failed', `The cell of process ${pid} did not end within ${END_TIMEOUT_MS} ms.`)
+    await new Promise((go) => setTimeout(go, 1))
+  }
 }
 
 export function commandLine(pid: number): string {

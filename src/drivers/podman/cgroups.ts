@@ -1,4 +1,4 @@
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { LimitName } from '../../contract/policy.ts'
 import type { PodmanInfo } from './client.ts'
@@ -65,11 +65,34 @@ export function containerCgroup(pid: number, id: string): string | null {
   return path?.includes(id) ? join(TREE, path) : null
 }
 
+/** systemd's and crun's limits lie on the scope, one above the cgroup "container" in which the processes are. */
+const placesOf = (directory: string): string[] => [directory, dirname(directory)]
+
+const boundedPlaces = (directory: string): string[] =>
+  placesOf(directory).filter((place) => /^\d/.test(read(join(place, 'memory.max')) ?? ''))
+
+/** The cgroup of a container that bounds its memory; null where none does. */
+export const memoryCgroup = (pid: number, id: string): string | null =>
+  boundedPlaces(containerCgroup(pid, id) ?? '/')[0] ?? null
+
+/**
+ * Out of memory, the kernel ends the whole cell, as at levels 1 and 2, and not the greediest process alone: an agent
+ * that lost a part of itself is not told from one that hangs. Where the file is not ours to write, it stays so.
+ */
+export function endWholeWhenOutOfMemory(pid: number, id: string): void {
+  const bounded = memoryCgroup(pid, id)
+  if (bounded === null) return
+  try {
+    writeFileSync(join(bounded, 'memory.oom.group'), '1')
+  } catch {
+    // A kernel before 4.19, or a cgroup that belongs to somebody else: told in docs/security-model.md.
+  }
+}
+
 /** Limits as the kernel has them, read back: what Podman answers may never have been applied. */
 export function enforcedLimits(directory: string | null): Partial<Record<LimitName, number>> | null {
   if (directory === null) return null
-  // systemd's and crun's limits lie on the scope, one above the cgroup "container" in which the processes are.
-  const places = [directory, dirname(directory)]
+  const places = placesOf(directory)
   const lowest = (file: string, parse: (text: string) => number) => {
     const values = places
       .map((place) => read(join(place, file)))

@@ -116,6 +116,18 @@ export class PodmanClient {
     return bounded(this.docker.getImage(reference).inspect())
   }
 
+  /** Every image whole, but for layers in between. */
+  async images(): Promise<Docker.ImageInspectInfo[]> {
+    const listed = await bounded(this.docker.listImages())
+    const found = await Promise.all(listed.map(({ Id }) => this.image(Id).catch(() => null)))
+    return found.filter((image) => image !== null)
+  }
+
+  /** Only the name, and the image with its last one. Refused while a container has it. */
+  async removeImage(reference: string): Promise<void> {
+    await this.#changes.run(() => bounded(this.docker.getImage(reference).remove({ force: false })))
+  }
+
   async createExec(id: string, request: ExecRequest): Promise<string> {
     const options = {
       Cmd: [...request.command],

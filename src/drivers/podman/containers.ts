@@ -1,17 +1,17 @@
 import type { ContainerInspectInfo } from 'dockerode'
 import type { SandboxName } from '../../contract/ids.ts'
-import type { ExitFact, SandboxHandle } from '../../contract/seat.ts'
+import type { SandboxHandle } from '../../contract/seat.ts'
 import { isoTime } from '../../kernel/clock.ts'
-import { bootId, bootOf } from '../../linux/process.ts'
+import { bootId, bootOf, isAlive } from '../../linux/process.ts'
 import type { Adoption } from '../../ports/cell-driver.ts'
 import { PROBE_MISSION } from '../shared/probe.ts'
-import { agentOf, exitDirectoryOf } from './cell-processes.ts'
-import { containerCgroup, enforcedLimits } from './cgroups.ts'
+import { agentOf, endCell, exitDirectoryOf, monitorOf } from './cell-processes.ts'
+import { memoryCgroup } from './cgroups.ts'
 import { containerName, LABELS } from './container-spec.ts'
 import type { PodmanDeps } from './deps.ts'
 import { isGone, translate } from './errors.ts'
-import { type ExitRecord, ExitWatch, exitFact } from './exits.ts'
-import { clearRecord } from './record.ts'
+import { type ExitRecord, ExitWatch, exitFact, lostFact } from './exits.ts'
+import { clearRecord, monitorIn } from './record.ts'
 import type { Connection } from './runtime.ts'
 import { type Running, runningOf } from './sandbox.ts'
 
@@ -60,12 +60,29 @@ export class Containers {
 
   async adopt(handle: SandboxHandle): Promise<Adoption> {
     const found = await this.#settled(handle)
-    if (!found) return { state: 'gone' }
-    const running = runningIn(found)
-    if (!running) return { state: 'exited', exit: this.#exitOf(found, handle) }
+    const running = found && runningIn(found)
+    if (running) return await this.#adoptRunning(handle, running)
+    if (isOfThisBoot(handle)) {
+      if (!found) return { state: 'gone' }
+      return { state: 'exited', exit: exitFact(recordIn(found), this.#now(), 'record of Podman') }
+    }
+    return { state: 'exited', exit: lostFact('host_restart', this.#now(), 'boot id') }
+  }
+
+  /** One whose monitor was killed meanwhile is ended: its output goes nowhere, and nobody would tell its end. */
+  async #adoptRunning(handle: SandboxHandle, running: Running): Promise<Adoption> {
+    const monitor = monitorIn(handle.run_dir, handle.generation)
+    if (monitor && !isAlive(monitor.pid, monitor.start_time)) {
+      await endCell(running)
+      return { state: 'exited', exit: lostFact('runtime_gone', this.#now(), 'end of its monitor') }
+    }
     const adopted = this.handleOf(handle, handle.run_dir, running)
     this.watch(adopted)
     return { state: 'running', handle: adopted }
+  }
+
+  #now(): string {
+    return isoTime(this.#deps.clock.now())
   }
 
   handleOf(
@@ -79,13 +96,15 @@ export class Containers {
 
   watch({ mission_id, agent_id, generation, pid, start_time, container_id: id }: SandboxHandle): void {
     if (pid === null || start_time === null || id === null) return
+    const monitor = monitorOf(pid)
     this.exits.add({
       id,
       name: { mission_id, agent_id, generation },
       pid,
       start_time,
-      exit_directory: exitDirectoryOf(pid),
-      memory_bounded: enforcedLimits(containerCgroup(pid, id))?.memory !== undefined,
+      monitor,
+      exit_directory: monitor && exitDirectoryOf(monitor),
+      memory_cgroup: memoryCgroup(pid, id),
     })
   }
 
@@ -97,10 +116,13 @@ export class Containers {
     return found
   }
 
-  /** What is left of a sandbox outside of Podman. */
-  async clear(run_dir: string, { generation }: SandboxName): Promise<void> {
+  /** What is left outside of Podman of a sandbox in which nothing runs any more; its own container may still be there. */
+  async clear(run_dir: string, { generation }: SandboxName, own: string | null): Promise<void> {
     const { client } = await this.#connection.runtime()
-    await clearRecord(run_dir, generation, async (work) => (await client.list(`${LABELS.work}=${work}`)).length > 0)
+    await clearRecord(run_dir, generation, async (work) => {
+      const others = await client.list(`${LABELS.work}=${work}`)
+      return others.some(({ Id }) => Id !== own)
+    })
   }
 
   forget(id: string): void {
@@ -119,15 +141,6 @@ export class Containers {
     }
   }
 
-  /** How a container that no longer runs came to its end. Podman forgets the code of one that a reboot ended. */
-  #exitOf(facts: ContainerInspectInfo, { start_time }: SandboxHandle): ExitFact {
-    const now = isoTime(this.#deps.clock.now())
-    if (start_time === null || bootOf(start_time) === bootId())
-      return exitFact(recordIn(facts), now, 'record of Podman')
-    const times = { died_at: now, noticed_at: now, noticed_by: 'boot id' }
-    return { cause: 'host_restart', code: null, signal: null, ...times }
-  }
-
   async #recordOf(id: string): Promise<ExitRecord | null> {
     const { client } = await this.#connection.runtime()
     return recordIn(await client.inspect(id))
@@ -136,6 +149,9 @@ export class Containers {
 
 export const runningIn = ({ Id, State }: ContainerInspectInfo): Running | null =>
   State.Running || State.Paused ? runningOf(Id, State.Pid) : null
+
+/** Podman forgets how a container ended that a reboot ended, and may forget the container. */
+const isOfThisBoot = ({ start_time }: SandboxHandle): boolean => start_time === null || bootOf(start_time) === bootId()
 
 /** Without an exit code of its own the container was lost by the runtime. */
 function recordIn({ State }: ContainerInspectInfo): ExitRecord | null {

@@ -8,12 +8,14 @@ import { acceptHold } from '../shared/hold.ts'
 import { agentOf } from './cell-processes.ts'
 import { Containers } from './containers.ts'
 import type { PodmanDeps, Step } from './deps.ts'
-import { endContainer } from './end.ts'
+import { endProcesses, removeContainer } from './end.ts'
 import { translate } from './errors.ts'
 import { runExec } from './exec.ts'
 import { ExecTidier } from './exec-tidier.ts'
+import { ImageKeeper } from './image-keeper.ts'
 import { freezeOrThaw } from './freeze.ts'
 import { probePodman } from './probe.ts'
+import { Remains } from './remains.ts'
 import { Connection } from './runtime.ts'
 import { spawnContainer } from './spawn.ts'
 
@@ -23,6 +25,8 @@ export interface PodmanDriver extends CellDriver {
   close(): Promise<void>
 }
 
+const NOTHING: Released = { processes: 0, containers: 0, mounts: 0 }
+
 const seatOf = ({ mission_id, agent_id }: SeatName): string => `${mission_id}/${agent_id}`
 
 export const createPodmanDriver = (deps: PodmanDeps): PodmanDriver => new Level3(deps)
@@ -30,11 +34,13 @@ export const createPodmanDriver = (deps: PodmanDeps): PodmanDriver => new Level3
 class Level3 implements PodmanDriver {
   readonly level = 'level_3'
   readonly capabilities = { freeze: true, log_format: 'k8s-file' } as const
+  readonly images: ImageKeeper
   readonly #deps: PodmanDeps
   readonly #step: Step
   readonly #connection: Connection
   readonly #containers: Containers
   readonly #tidier: ExecTidier
+  readonly #remains = new Remains()
   /** Everything that makes or ends a sandbox, one at a time for each seat: generations share its layer. */
   readonly #changes = new KeyedQueue()
 
@@ -84,8 +90,9 @@ class Level3 implements PodmanDriver {
     if (agent !== null) sendSignal(agent, signal)
   }
 
-  list() {
-    return this.#containers.list()
+  async list() {
+    await this.#remains.gone()
+    return await this.#containers.list()
   }
 
   adopt(handle: SandboxHandle) {
@@ -103,10 +110,13 @@ class Level3 implements PodmanDriver {
   async close(): Promise<void> {
     this.#containers.exits.close()
     this.#tidier.close()
+    await this.#remains.gone()
     await this.#connection.close()
   }
 
   async #destroy(handle: SandboxHandle): Promise<Released> {
+    // Ended and cleared by the destroy before this one, and as good as gone.
+    if (handle.container_id !== null && this.#remains.has(handle.container_id)) return NOTHING
     try {
       const { client } = await this.#connection.runtime()
       this.#step('destroy.find')
@@ -114,11 +124,19 @@ class Level3 implements PodmanDriver {
       const id = found?.Id ?? handle.container_id
       if (id !== null) this.#containers.forget(id)
       if (id !== null) this.#tidier.forget(id)
-      const released = await endContainer(client, id, found, this.#step)
-      await this.#containers.clear(handle.run_dir, handle)
-      return released
+      const ended = await endProcesses(found, this.#step)
+      await this.#containers.clear(handle.run_dir, handle, id)
+      const removal = removeContainer(client, id, found, this.#step)
+      if (!found || ended.processes > 0) return { ...ended, containers: await removal }
+      this.#remains.add(found.Id, removal, (error) => this.#notRemoved(found.Id, error))
+      return { ...ended, containers: 1 }
     } catch (error) {
       throw translate(error, `The cell of ${handle.agent_id} could not be destroyed`)
     }
+  }
+
+  /** The next start of a pit finds it in the list, and tries again. */
+  #notRemoved(container: string, error: unknown): void {
+    this.#deps.log.error({ container, error: String(error) }, 'a dead container could not be removed')
   }
 }

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Released } from '../../contract/mission.ts'
 import { LazarusError } from '../../kernel/errors.ts'
-import { isAlive, sendSignal } from '../../linux/process.ts'
-import { endExecMonitors, mentioning, processesOf } from './cell-processes.ts'
+import { endCell, endExecMonitors, mentioning, processesOf } from './cell-processes.ts'
 import type { PodmanClient } from './client.ts'
 import type { Step } from './deps.ts'
 import { isGone } from './errors.ts'
@@ -10,30 +9,42 @@ import { runningOf } from './sandbox.ts'
 
 const END_TIMEOUT_MS = 60_000
 
+/** What Podman knows of a container, found under our own name. */
+export interface Found {
+  readonly Id: string
+  readonly State: { readonly Pid: number }
+}
+
 /**
  * Kills the container's init, which takes every process of its pid namespace along (setsid, double forks, ignored
- * signals, stopped or frozen ones), removes the container, and waits until nothing of it is left on the host. Only what
- * was found under our own name is removed: an id that somebody remembers may be of another pit's container.
+ * signals, stopped or frozen ones). From here on nothing of it runs or writes its layer. Counts what there was.
  */
-export async function endContainer(
+export async function endProcesses(found: Found | null, step: Step): Promise<Omit<Released, 'containers'>> {
+  const running = found && runningOf(found.Id, found.State.Pid)
+  const released = {
+    processes: running ? processesOf(running.pid).length : 0,
+    mounts: running ? mountsOf(running.pid) : 0,
+  }
+  step('destroy.kill')
+  if (running && released.processes > 0) await endCell(running)
+  return released
+}
+
+/**
+ * Removes the container and waits until nothing of it is left on the host. Only what was found under our own name is
+ * removed: an id that somebody remembers may be of another pit's container. Returns how many there were.
+ */
+export async function removeContainer(
   client: PodmanClient,
   id: string | null,
-  found: { readonly State: { readonly Pid: number } } | null,
+  found: Found | null,
   step: Step,
-): Promise<Released> {
-  const running = found && id !== null ? runningOf(id, found.State.Pid) : null
-  const processes = running ? processesOf(running.pid).length : 0
-  const mounts = running ? mountsOf(running.pid) : 0
-  step('destroy.kill')
-  if (running && processes > 0) {
-    sendSignal(running.pid, 'SIGKILL')
-    await until('its processes end', () => !isAlive(running.pid, running.start_time))
-  }
+): Promise<number> {
   step('destroy.remove')
-  const containers = found && id !== null ? await remove(client, id) : 0
+  const containers = found ? await remove(client, found.Id) : 0
   step('destroy.rest')
   if (id !== null && (found || !(await client.exists(id)))) await endMonitors(id)
-  return { processes, containers, mounts }
+  return containers
 }
 
 /**

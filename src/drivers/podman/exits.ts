@@ -1,11 +1,14 @@
-import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
+import { existsSync, type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import type { SandboxName } from '../../contract/ids.ts'
 import type { ExitFact } from '../../contract/seat.ts'
 import { type Clock, isoTime } from '../../kernel/clock.ts'
 import type { Log } from '../../kernel/log.ts'
+import { oomKillsOf } from '../../linux/cgroup.ts'
 import { isAlive } from '../../linux/process.ts'
 import type { ExitNotice } from '../../ports/cell-driver.ts'
+import type { ProcessId } from '../shared/records.ts'
+import { endCell } from './cell-processes.ts'
 import { signalOf } from './exec.ts'
 
 export interface Watched {
@@ -13,10 +16,12 @@ export interface Watched {
   readonly name: SandboxName
   readonly pid: number
   readonly start_time: string
+  /** conmon; null when that cannot be known. */
+  readonly monitor: ProcessId | null
   /** Where its monitor writes the exit code; null when that cannot be known. */
   readonly exit_directory: string | null
-  /** Whether a cgroup bounds its memory, so that SIGKILL may have been the kernel's. */
-  readonly memory_bounded: boolean
+  /** The cgroup that bounds its memory, where SIGKILL may have been the kernel's; null where none does. */
+  readonly memory_cgroup: string | null
 }
 
 /** What a look at Podman's record says of a container that ended. */
@@ -26,7 +31,10 @@ export interface ExitRecord {
   readonly died_at: string
 }
 
-/** How often each watched pid is looked at: the safety net below inotify, and alone where there is no exit directory. */
+/**
+ * How often each watched process is looked at: the safety net below inotify, and alone where there is no exit directory.
+ * Nothing but this look notices that a monitor was killed: it is no child of ours, and the container lives on.
+ */
 const SWEEP_MS = 1000
 const SWEEP_ALONE_MS = 25
 /** A monitor writes the exit code some milliseconds after the end; one that has not by then was killed. */
@@ -109,9 +117,30 @@ export class ExitWatch {
   }
 
   #look(): void {
-    for (const { id, pid, start_time } of this.#watched.values()) {
+    for (const { id, pid, start_time, monitor } of this.#watched.values()) {
       if (!isAlive(pid, start_time)) void this.#settle(id)
+      else if (monitor && !isAlive(monitor.pid, monitor.start_time)) void this.#fence(id)
     }
+  }
+
+  /** Without its monitor the container runs on unheard, and its end would be told by nobody: it is ended here. */
+  async #fence(id: string): Promise<void> {
+    const sandbox = this.#watched.get(id)
+    if (!sandbox || this.#settling.has(id)) return
+    this.#settling.add(id)
+    const noticed_at = isoTime(this.#clock.now())
+    try {
+      await endCell(sandbox)
+    } catch (error) {
+      this.#log.error({ container: id, error: String(error) }, 'a cell without its monitor could not be ended')
+    } finally {
+      this.#settling.delete(id)
+    }
+    if (this.#watched.delete(id)) this.#tell(sandbox, lostFact('runtime_gone', noticed_at, 'end of its monitor'))
+  }
+
+  #tell({ name }: Watched, exit: ExitFact): void {
+    for (const listener of this.#listeners) listener({ name, exit })
   }
 
   /** The process has ended and nobody told us: the exit file is about to come, or never will. */
@@ -135,10 +164,14 @@ export class ExitWatch {
     if (!file && isAlive(sandbox.pid, sandbox.start_time)) return
     this.#watched.delete(id)
     const record = () => this.#recordOf(id).catch(() => null)
-    const killed = file && file.code === KILLED && sandbox.memory_bounded
-    const fact = file ? { ...file, oom: killed ? ((await record())?.oom ?? false) : false } : await record()
-    const exit = exitFact(fact, noticed_at, noticed_by)
-    for (const listener of this.#listeners) listener({ name: sandbox.name, exit })
+    const fact = file ? { ...file, oom: file.code === KILLED && (await this.#wasOom(sandbox, record)) } : await record()
+    this.#tell(sandbox, exitFact(fact, noticed_at, noticed_by))
+  }
+
+  /** The cgroup knows at once, Podman only after it has tidied up; but then the cgroup is gone. */
+  async #wasOom({ memory_cgroup }: Watched, record: () => Promise<ExitRecord | null>): Promise<boolean> {
+    if (memory_cgroup === null) return false
+    return existsSync(memory_cgroup) ? oomKillsOf(memory_cgroup) > 0 : ((await record())?.oom ?? false)
   }
 }
 
@@ -154,9 +187,14 @@ function readExitFile(directory: string, id: string): { code: number; died_at: s
 
 /** The container's init ends with 128 + n when a signal ended the agent. No record: the runtime lost it. */
 export function exitFact(fact: ExitRecord | null, noticed_at: string, noticed_by: string): ExitFact {
-  if (!fact) return { cause: 'runtime_gone', code: null, signal: null, died_at: noticed_at, noticed_at, noticed_by }
+  if (!fact) return lostFact('runtime_gone', noticed_at, noticed_by)
   const died_at = fact.died_at < noticed_at ? fact.died_at : noticed_at
   const signal = signalOf(fact.code)
   const cause = fact.oom ? 'oom' : signal ? 'signal' : 'exit'
-  return { cause, code: signal ? null : fact.code, signal, died_at, noticed_at, noticed_by }
+  return { cause, code: fact.code, signal, died_at, noticed_at, noticed_by }
+}
+
+/** An end of which nobody kept the code. */
+export function lostFact(cause: ExitFact['cause'], noticed_at: string, noticed_by: string): ExitFact {
+  return { cause, code: null, signal: null, died_at: noticed_at, noticed_at, noticed_by }
 }

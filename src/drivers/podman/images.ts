@@ -1,9 +1,10 @@
-import type { Policy } from '../../contract/policy.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import { run } from '../../linux/run.ts'
-import { buildImage } from './build.ts'
+import type { ImagePolicy } from '../../ports/cell-images.ts'
+import { buildImage, builtTag } from './build.ts'
 import type { PodmanClient } from './client.ts'
 import { isGone, statusOf, translate } from './errors.ts'
+import type { ImageUses } from './image-uses.ts'
 
 export interface Image {
   readonly id: string
@@ -16,7 +17,10 @@ export interface Image {
   readonly health_check: boolean
 }
 
-export type ImageResolver = (policy: Pick<Policy, 'image' | 'containerfile'>, abort: AbortSignal) => Promise<Image>
+export interface Images {
+  /** The image that a policy means. With `build: false` one that would have to be built is an error too. */
+  find(policy: ImagePolicy, abort: AbortSignal, options?: { readonly build: boolean }): Promise<Image>
+}
 
 /** Prints the tag of the cell image, images/cell/tag, without building it. */
 export async function readCellTag(script: string): Promise<string> {
@@ -30,18 +34,26 @@ export async function readCellTag(script: string): Promise<string> {
 }
 
 /** Which image a policy means. Nothing is ever pulled: an image is there, or is built from the operator's Containerfile. */
-export function createImages(client: PodmanClient, cellTag: () => Promise<string>): ImageResolver {
+export function createImages(client: PodmanClient, uses: ImageUses, cellTag: () => Promise<string>): Images {
   let tag: string | null = null
   const cell = async () => {
     tag ??= await cellTag()
     return tag
   }
-  return async (policy, abort) => {
-    if (policy.containerfile !== null)
-      return await imageOf(client, await buildImage(client, policy.containerfile, abort))
-    return await imageOf(client, policy.image ?? (await cell()))
+  const nameOf = async ({ image, containerfile }: ImagePolicy, abort: AbortSignal, build: boolean) => {
+    if (containerfile === null) return image ?? (await cell())
+    return build ? await buildImage(client, containerfile, abort) : await builtTag(containerfile)
+  }
+  return {
+    async find(policy, abort, { build } = { build: true }) {
+      const image = await imageOf(client, await nameOf(policy, abort, build))
+      await uses.note(image.id)
+      return image
+    },
   }
 }
+
+export const idOf = ({ Id }: { readonly Id: string }): string => Id.replace(/^sha256:/, '')
 
 /** What goes into a path of the API: no way up, nothing that ends the path. */
 const REFERENCE = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,511}$/
@@ -51,10 +63,11 @@ async function imageOf(client: PodmanClient, reference: string): Promise<Image> 
     throw new LazarusError('image_unavailable', `${JSON.stringify(reference)} is not the name of an image.`)
   }
   try {
-    const { Id, Config } = await client.image(reference)
+    const found = await client.image(reference)
+    const { Config } = found
     const volumes = Object.keys(Config.Volumes ?? {})
     const health_check = Boolean(Config.Healthcheck)
-    return { id: Id.replace(/^sha256:/, ''), reference, environment: Config.Env ?? [], volumes, health_check }
+    return { id: idOf(found), reference, environment: Config.Env ?? [], volumes, health_check }
   } catch (error) {
     if (!isGone(error) && statusOf(error) !== 500) throw translate(error, `The image ${reference} cannot be read`)
     throw new LazarusError('image_unavailable', `There is no image ${reference} on this host, and none is pulled.`, {

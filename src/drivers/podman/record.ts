@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import { LazarusError } from '../../kernel/errors.ts'
 import { run } from '../../linux/run.ts'
 import type { SandboxSpec } from '../../ports/cell-driver.ts'
+import type { ProcessId } from '../shared/records.ts'
 
-/** What destroy must know when Podman has forgotten the container: kept in the run directory. */
+/** What Podman does not tell, or has forgotten: kept in the run directory. */
 interface SandboxRecord {
   readonly overlay_work: string | null
+  /** conmon: without it nobody takes the output of the container, nor the word of its end. null before the start. */
+  readonly monitor: ProcessId | null
 }
 
 const pathOf = (runDir: string, generation: number) => join(runDir, `podman-g${generation}.json`)
@@ -14,10 +17,13 @@ const pathOf = (runDir: string, generation: number) => join(runDir, `podman-g${g
 export const overlayWorkOf = (spec: SandboxSpec): string | null =>
   spec.mounts.find((mount) => mount.kind === 'overlay')?.work ?? null
 
-export function writeRecord(spec: SandboxSpec): void {
-  const record: SandboxRecord = { overlay_work: overlayWorkOf(spec) }
+export function writeRecord(spec: SandboxSpec, monitor: ProcessId | null): void {
+  const record: SandboxRecord = { overlay_work: overlayWorkOf(spec), monitor }
   writeFileSync(pathOf(spec.run_dir, spec.name.generation), JSON.stringify(record), { mode: 0o600 })
 }
+
+export const monitorIn = (runDir: string, generation: number): ProcessId | null =>
+  read(pathOf(runDir, generation))?.monitor ?? null
 
 /**
  * Tidies the overlay's work directory and forgets the sandbox. Repeatable: the record goes last. Another generation

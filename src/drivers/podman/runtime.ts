@@ -1,8 +1,10 @@
+import { dirname, join } from 'node:path'
 import { type CgroupFacts, cgroupFacts } from './cgroups.ts'
 import { PodmanClient, type PodmanInfo } from './client.ts'
 import type { PodmanDeps } from './deps.ts'
 import { translate } from './errors.ts'
-import { createImages, type ImageResolver } from './images.ts'
+import { ImageUses } from './image-uses.ts'
+import { createImages, type Images } from './images.ts'
 import { openService, type PodmanService } from './service.ts'
 import { serviceDirectory, sweepServices } from './service-record.ts'
 
@@ -12,7 +14,8 @@ export interface Runtime {
   readonly service: PodmanService
   readonly info: PodmanInfo
   readonly cgroups: CgroupFacts
-  readonly images: ImageResolver
+  readonly uses: ImageUses
+  readonly images: Images
 }
 
 /** Connects at first use, so that a host without Podman has a pit all the same, and again when our service has died. */
@@ -51,6 +54,7 @@ export class Connection {
     const service = await openService({ socket, environment, directory: serviceDirectory(runtimeDir, stateKey), root })
     const client = new PodmanClient(service.socket)
     const info = await client.info()
-    return { client, service, info, cgroups: cgroupFacts(info), images: createImages(client, cellTag) }
+    const uses = new ImageUses(join(dirname(info.store.graphRoot), 'lazarus-images'), clock)
+    return { client, service, info, cgroups: cgroupFacts(info), uses, images: createImages(client, uses, cellTag) }
   }
 }

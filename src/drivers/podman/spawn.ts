@@ -2,11 +2,13 @@ import type { ContainerCreateOptions } from 'dockerode'
 import { LazarusError } from '../../kernel/errors.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { untilReleased } from '../shared/hold.ts'
+import { monitorOf } from './cell-processes.ts'
+import { endWholeWhenOutOfMemory } from './cgroups.ts'
 import type { PodmanClient } from './client.ts'
 import { containerSpec } from './container-spec.ts'
 import { type Containers, runningIn } from './containers.ts'
 import type { PodmanDeps, Step } from './deps.ts'
-import { endContainer } from './end.ts'
+import { endProcesses, removeContainer } from './end.ts'
 import { isConflict, translate } from './errors.ts'
 import type { Image } from './images.ts'
 import { unexpected } from './launch.ts'
@@ -32,11 +34,11 @@ export async function spawnContainer(on: Spawning, spec: SandboxSpec, abort: Abo
   let touched = false
   try {
     on.step('spawn.image')
-    const image = await runtime.images(spec.policy, abort)
+    const image = await runtime.images.find(spec.policy, abort)
     const body = await bodyOf(on, runtime, spec, image)
     on.step('spawn.create')
     touched = true
-    writeRecord(spec)
+    writeRecord(spec, null)
     const id = await findOrCreate(runtime.client, body)
     abort.throwIfAborted()
     const running = await start(on, runtime.client, id, image, spec, abort)
@@ -103,6 +105,8 @@ function refuseAdded(names: readonly string[]): void {
 async function release(on: Spawning, spec: SandboxSpec, running: Running, abort: AbortSignal): Promise<Sandbox> {
   const handle = on.containers.handleOf(spec.name, spec.run_dir, running)
   on.step('spawn.measure')
+  writeRecord(spec, monitorOf(running.pid))
+  endWholeWhenOutOfMemory(running.pid, running.id)
   const effective = measureSandbox(running, handle.agent_pid!, spec)
   abort.throwIfAborted()
   on.step('spawn.watch')
@@ -148,8 +152,9 @@ async function discard(on: Spawning, client: PodmanClient, spec: SandboxSpec): P
   try {
     const found = await on.containers.find(spec.name)
     if (found) on.containers.forget(found.Id)
-    if (found) await endContainer(client, found.Id, found, () => {})
-    await on.containers.clear(spec.run_dir, spec.name)
+    await endProcesses(found, () => {})
+    if (found) await removeContainer(client, found.Id, found, () => {})
+    await on.containers.clear(spec.run_dir, spec.name, null)
   } catch (error) {
     on.deps.log.error(
       { error: String(error), run_dir: spec.run_dir },

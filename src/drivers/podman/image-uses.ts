@@ -1,0 +1,46 @@
+import { mkdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../kernel/clock.ts'
+
+const NOTED_EVERY_MS = 3_600_000
+
+/**
+ * When images were last used: Podman does not say. One empty file per image, as old as its last use, beside Podman's
+ * store, so that every pit of this user sees the uses of the others.
+ */
+export class ImageUses {
+  readonly #directory: string
+  readonly #clock: Clock
+  readonly #noted = new Map<string, number>()
+
+  constructor(directory: string, clock: Clock) {
+    this.#directory = directory
+    this.#clock = clock
+  }
+
+  async note(id: string): Promise<void> {
+    const now = this.#clock.now()
+    if (now - (this.#noted.get(id) ?? 0) < NOTED_EVERY_MS) return
+    this.#noted.set(id, now)
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 })
+    await writeFile(this.#path(id), '', { mode: 0o600 })
+    await utimes(this.#path(id), now / 1000, now / 1000)
+  }
+
+  /** An image that is seen for the first time counts as used now. */
+  async last(id: string): Promise<number> {
+    const found = await stat(this.#path(id)).catch(() => null)
+    if (found !== null) return found.mtimeMs
+    await this.note(id)
+    return this.#clock.now()
+  }
+
+  async forget(id: string): Promise<void> {
+    this.#noted.delete(id)
+    await rm(this.#path(id), { force: true })
+  }
+
+  #path(id: string): string {
+    return join(this.#directory, id)
+  }
+}
