@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { NetworkMode } from '../contract/policy.ts'
 import type { SeatRequest, SpawnedSeat } from '../contract/seat.ts'
 import { type Origin, requestSeat, seatSpawned, spawnFailed } from '../domain/decide.ts'
@@ -10,7 +10,7 @@ import { type Context, moment, seatKey } from './context.ts'
 import { runPlan, workOn } from './executors.ts'
 import { requireLevel } from './host-report.ts'
 
-export const hashToken = (token: string): string => createHash('sha256').update(token).digest('hex')
+export const hashToken = (token: string): string => hash('sha256', token)
 
 export function requireNetwork(network: NetworkMode): void {
   if (network !== 'allowlist') return

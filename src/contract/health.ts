@@ -15,7 +15,9 @@ const encoder = new TextEncoder()
 
 function isBounded(data: unknown): boolean {
   try {
-    return encoder.encode(JSON.stringify(data)).length <= METADATA_LIMIT
+    const text = JSON.stringify(data)
+    // No character takes more than three bytes of UTF-8 for each of its units.
+    return text.length * 3 <= METADATA_LIMIT || encoder.encode(text).length <= METADATA_LIMIT
   } catch {
     return false // Nested so deep that it cannot be written again.
   }

@@ -18,8 +18,8 @@ import { cellHandlers } from './routes/cells.ts'
 import { checkpointHandlers } from './routes/checkpoints.ts'
 import { eventHandlers } from './routes/events.ts'
 import { execHandlers } from './routes/exec.ts'
-import { homeHandlers } from './routes/homes.ts'
 import { healthHandlers } from './routes/health.ts'
+import { homeHandlers } from './routes/homes.ts'
 import { hostHandlers } from './routes/host.ts'
 import { logHandlers } from './routes/logs.ts'
 import { metaHandlers } from './routes/meta.ts'
@@ -61,7 +61,10 @@ export async function createFastify(deps: FastifyDeps): Promise<FastifyInstance>
   fastify.setNotFoundHandler((request) => refuseUnknown(request))
   const metrics = createMetrics(deps.app)
   recordRequests(fastify, { ...deps, metrics })
-  fastify.addHook('onRequest', async (request, reply) => welcome(deps, request, reply))
+  fastify.addHook('onRequest', (request, reply, done) => {
+    welcome(deps, request, reply)
+    done()
+  })
   await fastify.register(rateLimit, { global: false })
   const document = openapiDocument(deps.version)
   await registerDocs(fastify, document)

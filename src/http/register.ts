@@ -16,6 +16,10 @@ declare module 'fastify' {
     /** Who sent it; null: nobody known. */
     principal: Principal | null
   }
+  interface FastifyContextConfig {
+    /** Logged at debug only. */
+    frequent?: boolean
+  }
 }
 
 export interface RegisterOptions {
@@ -37,11 +41,19 @@ export function registerRoutes(fastify: FastifyInstance, options: RegisterOption
     fastify.route({
       method: route.method,
       url: route.path,
-      onRequest: [options.limiter, async (request) => authorise(route.access, request.principal, targetOf(request))],
+      config: { frequent: route.frequent ?? false },
+      onRequest: [options.limiter, authoriser(route)],
       handler: (request, reply) => answer(route, handler, request, reply, options),
     })
   }
 }
+
+const authoriser =
+  ({ access }: Route): onRequestHookHandler =>
+  (request, _reply, done) => {
+    authorise(access, request.principal, targetOf(request))
+    done()
+  }
 
 /** Before parsing: a foreign id that is no id at all is refused for a seat like any other foreign one. */
 function targetOf(request: FastifyRequest): Target {
@@ -57,15 +69,16 @@ async function answer(
   reply: FastifyReply,
   options: RegisterOptions,
 ) {
-  const gone = options.calls.begin(reply.raw)
   using token = watchToken(options.app, route, request.principal)
-  const abort = token === null ? gone : AbortSignal.any([gone, token.died])
-  const call = callOf(route, request, options, abort)
+  const call = callOf(route, request, options, () => {
+    const gone = options.calls.begin(reply.raw)
+    return token === null ? gone : AbortSignal.any([gone, token.died])
+  })
   const result = await handler(call)
   if (result instanceof BytesReply) return reply.headers(result.headers).type(result.media).send(result.body)
   if (!(result instanceof StreamReply)) return reply.code(route.answer.status).send(result)
   reply.hijack()
-  await pump(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, result, abort).catch((error) =>
+  await pump(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, result, call.abort).catch((error) =>
     options.sendRaw(request, reply, error),
   )
 }
@@ -84,7 +97,14 @@ function watchToken(
   return { died: death.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() }
 }
 
-function callOf(route: Route, request: FastifyRequest, options: RegisterOptions, abort: AbortSignal): Call<Route> {
+/** The abort signal is made when it is first asked for: most calls are over before anybody could leave. */
+function callOf(
+  route: Route,
+  request: FastifyRequest,
+  options: RegisterOptions,
+  begin: () => AbortSignal,
+): Call<Route> {
+  let abort: AbortSignal | undefined
   const accept = request.headers.accept ?? ''
   const lastEventId = request.headers['last-event-id']
   return {
@@ -94,7 +114,10 @@ function callOf(route: Route, request: FastifyRequest, options: RegisterOptions,
     body: parse('body', route.body, request.body),
     // null on public routes alone, whose handlers do not ask.
     principal: request.principal,
-    abort,
+    get abort() {
+      abort ??= begin()
+      return abort
+    },
     wants_stream: route.stream !== undefined && accept.includes(route.stream),
     last_event_id: typeof lastEventId === 'string' ? lastEventId : undefined,
     request_id: request.id,

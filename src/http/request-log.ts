@@ -22,7 +22,8 @@ export function recordRequests(fastify: FastifyInstance, { log, clock, metrics }
         ms,
       }
       metrics.observe(facts)
-      log.info(
+      const level = request.routeOptions.config?.frequent ? 'debug' : 'info'
+      log[level](
         {
           request_id: request.id,
           ...facts,
