@@ -91,7 +91,7 @@ export function seatSpawned(
   spawn_ms: number,
 ): Decision {
   const seat = seatOf(state, handle.agent_id)
-  if (!isStarting(seat) || seat.generation !== handle.generation) return []
+  if (!isStarting(seat) || seat.restoring || seat.generation !== handle.generation) return []
   const { agent_id, generation } = handle
   const spawned: DomainEvent = { type: 'seat_spawned', agent_id, data: { generation, handle, effective, spawn_ms } }
   return state.status === 'paused' ? [spawned, { type: 'seat_paused', agent_id, data: {} }] : [spawned]
