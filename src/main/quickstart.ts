@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Client } from '../cli/client.ts'
 import { asLazarusError, isLazarusError } from '../kernel/errors.ts'
-import { type Call, quickstart } from './quickstart-job.ts'
+import type { Call } from './quickstart-deps.ts'
+import { quickstart } from './quickstart-job.ts'
 import { stateDirOf } from './state-dir.ts'
 
 const stateDir = stateDirOf(process.env)
@@ -39,11 +40,16 @@ async function openPit(): Promise<{ client: Client; close(): void }> {
 const { client, close } = await openPit()
 const call: Call = async <T>(method: string, path: string, body?: unknown): Promise<T> =>
   JSON.parse(await client.text(method as 'GET', path, body === undefined ? {} : { body })) as T
+async function* follow(path: string, signal: AbortSignal): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  for await (const chunk of await client.stream('GET', path, { signal })) yield decoder.decode(chunk, { stream: true })
+}
 try {
-  const failures = await quickstart({ call, print: say, monotonic: () => performance.now(), scratchDir: stateDir })
+  const monotonic = () => performance.now()
+  const failures = await quickstart({ call, follow, print: say, monotonic, scratchDir: stateDir })
   if (!once)
     say(
-      `\nThe pit goes on. Try next:\n  bin/lazarus doctor\n  bin/lazarus run -- git log --oneline\n  bin/lazarus --help`,
+      `\nThe pit goes on. Try next:\n  bin/lazarus doctor\n  bin/lazarus run -- git log --oneline\n  bin/lazarus incidents`,
     )
   process.exitCode = failures > 0 ? 1 : 0
 } catch (error) {

@@ -51,17 +51,21 @@ export function seatNote(seat: Seat, waiting: Waiting, now_ms: number): string |
   const revival = waiting.get(seatKey(seat))
   const died = seat.exit === null ? null : `${describeExit(seat.exit)} ${ago(seat.exit.died_at, now_ms)}`
   if (seat.status === 'quarantined') return seat.quarantine
-  if (revival) return [died, nextStep(revival, now_ms)].filter(Boolean).join('; ')
+  if (revival) return [died, nextStep(revival, now_ms), howToAnswer(revival)].filter(Boolean).join('; ')
   if (seat.error !== null) return seat.error.message
   return seat.status === 'active' ? null : died
 }
 
-export function nextStep({ approval, revival_id, not_before, substitute }: Revival, now_ms: number): string {
-  if (approval === 'needed') return `asks: lazarus revivals approve ${revival_id}`
-  const by = substitute === null ? '' : ` by ${substitute}`
+/** What becomes of a death that is to be undone. */
+export function nextStep({ approval, not_before, substitute }: Revival, now_ms: number): string {
+  const what = substitute === null ? 'revival' : `${substitute} takes over`
+  if (approval === 'needed') return `${what} waits for approval`
   const wait = Date.parse(not_before) - now_ms
-  return wait > 0 ? `revival${by} in ${duration(wait)}` : `is being revived${by}`
+  return wait > 0 ? `${what} in ${duration(wait)}` : `${what} under way`
 }
+
+const howToAnswer = ({ approval, revival_id }: Revival): string | null =>
+  approval === 'needed' ? `lazarus revivals approve ${revival_id}` : null
 
 interface Seen {
   readonly colours: Colours

@@ -31,13 +31,15 @@ const REMOVE = {
 }
 const PRUNE = {
   usage: 'prune <mission> <agent>',
-  summary: 'delete the oldest ones, beyond the retention or beyond --keep; the newest always stays',
+  summary: 'delete the oldest, beyond the retention or --keep; the newest stays',
   examples: ['checkpoint prune mend builder', 'checkpoint prune mend builder --keep 3'],
 }
 
 export function addCheckpointVerb(program: Command, run: Run): void {
   const checkpoint = program
     .command('checkpoint')
+    .helpCommand(false)
+    .showHelpAfterError('see: lazarus checkpoint --help')
     .usage('<mission> <agent> [--reason <words>]\n       lazarus checkpoint verify|rm|prune|fork …')
     .description('take a checkpoint of a seat; verify, delete and fork checkpoints')
     .argument('[mission]') // Of the verb that may be left out: completion goes by them.

@@ -20,7 +20,7 @@ interface ForkOptions {
 
 const WORDS = {
   usage: 'fork <mission> <agent> <checkpoint> <new-agent> [command...]',
-  summary: 'seat another agent that begins as this checkpoint, on a branch of its own',
+  summary: 'seat another agent that begins as this checkpoint',
   examples: [
     'checkpoint fork mend builder latest second-try',
     'checkpoint fork mend builder 3f2a reviewer --new-mission review -- ./review',

@@ -18,7 +18,10 @@ const VERIFY = {
 }
 
 export function addHomeVerbs(program: Command, run: Run): void {
-  const home = program.command('home').description('seal the homes, and verify that nothing in them changed')
+  const home = program
+    .command('home')
+    .helpCommand(false)
+    .description('seal the homes, and verify that nothing in them changed')
   addVerb<{ content?: true; quiet?: true }>(
     home,
     run,

@@ -13,7 +13,7 @@ import {
   type RevivalOptions,
   without,
 } from '../mission-options.ts'
-import { ago, duration } from '../render/human.ts'
+import { ago, count, duration } from '../render/human.ts'
 import { seatTable, type Waiting } from '../render/seats.ts'
 import { facts, table } from '../render/table.ts'
 import type { Session } from '../session.ts'
@@ -37,7 +37,7 @@ const CREATE = {
 }
 
 export function addMissionVerbs(program: Command, run: Run): void {
-  const mission = program.command('mission').description('open, look at, pause and end missions')
+  const mission = program.command('mission').helpCommand(false).description('open, look at, pause and end missions')
   addVerb<CreateOptions>(mission, run, CREATE, create, (verb) => {
     verb.option('--repo <path|url>', 'repository to work on; without it the worktree starts empty')
     for (const add of [addMissionOptions, addLifeOptions, addRevivalOptions]) add(verb)
@@ -128,7 +128,7 @@ const list = (session: Session, missions: readonly Mission[]): string =>
   )
 
 function render(session: Session, mission: Mission, waiting: Waiting): string {
-  const { base, health } = mission
+  const { base } = mission
   const about = facts([
     ['id', mission.mission_id],
     ['name', mission.mission_name],
@@ -145,21 +145,24 @@ function render(session: Session, mission: Mission, waiting: Waiting): string {
     ['timeout', duration(mission.timeout * 1000)],
     ['revival', describeRevival(mission.policies)],
     ['checkpoints', `every ${duration(mission.policies.checkpoint_interval * 1000)} when something changed`],
-    [
-      'seats',
-      `${health.seats} of ${mission.max_agents}: ${health.active} active, ${health.dead} dead, ${health.failed} failed`,
-    ],
+    ['seats', `${mission.health.seats} of ${mission.max_agents}${byStatus(mission)}`],
     ['directory', mission.directory],
     ['events', mission.events],
   ])
   return mission.seats.length === 0 ? about : `${about}\n${seatTable(session, mission.seats, waiting)}`
 }
 
+/** ": 2 active, 1 quarantined" */
+function byStatus({ seats }: Mission): string {
+  const groups = Object.entries(Object.groupBy(seats, ({ status }) => status))
+  return groups.length === 0 ? '' : `: ${groups.map(([status, some]) => `${some.length} ${status}`).join(', ')}`
+}
+
 function describeRevival(policies: Mission['policies']): string {
   const { auto_revive, max_retries, retry_window, substitute_agents, hung_after, on_success } = policies
   return [
     auto_revive,
-    ...(auto_revive === 'no' ? [] : [`at most ${max_retries} times within ${duration(retry_window * 1000)}`]),
+    ...(auto_revive === 'no' ? [] : [`at most ${count(max_retries, 'time')} within ${duration(retry_window * 1000)}`]),
     ...(substitute_agents.length === 0 ? [] : [`then ${substitute_agents.join(', ')}`]),
     ...(hung_after === null ? [] : [`hung after ${duration(hung_after * 1000)}`]),
     ...(on_success === 'idle' ? [] : [`on success ${on_success}`]),

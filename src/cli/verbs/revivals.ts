@@ -29,6 +29,8 @@ const DECLINE = {
 export function addRevivalsVerb(program: Command, run: Run): void {
   const revivals = program
     .command('revivals')
+    .helpCommand(false)
+    .showHelpAfterError('see: lazarus revivals --help')
     .usage('[ls]\n       lazarus revivals approve|decline <revival>')
     .description('the queue of agents that wait to be brought back')
     .addHelpText('after', '\nExamples:\n  lazarus revivals\n  lazarus revivals approve rev_4kT9')

@@ -50,7 +50,10 @@ const REMOVE = {
 }
 
 export function addSeatVerbs(program: Command, run: Run): void {
-  const seat = program.command('seat').description('seat agents in a mission, list and withdraw them')
+  const seat = program
+    .command('seat')
+    .helpCommand(false)
+    .description('seat agents in a mission, list and withdraw them')
   addVerb<AddOptions>(seat, run, ADD, add, (verb) => {
     verb
       .addOption(
