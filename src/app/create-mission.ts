@@ -6,7 +6,7 @@ import type { MissionState } from '../domain/mission.ts'
 import { missionPolicy } from '../domain/policy.ts'
 import { missionView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import type { Context } from './context.ts'
+import { type Context, driverFor } from './context.ts'
 import { requireOutsideHomes } from './executors.ts'
 import { requireLevel } from './host-report.ts'
 import { requireNetwork } from './spawn-seat.ts'
@@ -31,6 +31,7 @@ export async function createMission(
   requireNetwork(policy.network)
   await requireOutsideHomes(ctx, policy)
   await requireLevel(ctx, level)
+  await driverFor(ctx, level).images?.require(policy, abort)
   const { overlay } = await ctx.hostFacts()
   const resolved = await ctx.workspace.resolve(request.repo ?? null, request.ref ?? null, abort)
   const base = resolved.repo === null ? resolved : { ...resolved, repo: request.display ?? resolved.repo }

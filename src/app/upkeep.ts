@@ -38,10 +38,12 @@ async function beat({ book, cells, clock, log }: Context): Promise<void> {
 /** Whose sandboxes, sockets and secrets are all released. */
 const OVER: ReadonlySet<MissionStatus> = new Set(['archived', 'destroyed'])
 
-async function sweep({ book, workspace, leftovers, log, milestones, clock }: Context): Promise<void> {
+async function sweep({ book, workspace, leftovers, drivers, log, milestones, clock }: Context): Promise<void> {
   const isKnown = (mission_id: string) => book.has(mission_id)
   const isAlive = (mission_id: string) => isKnown(mission_id) && !OVER.has(book.get(mission_id).status)
-  for (const sweeping of [() => workspace.sweep(isKnown), () => leftovers.sweep(isAlive)]) {
+  const policies = () => book.all().flatMap(({ status, policy }) => (OVER.has(status) ? [] : [policy]))
+  const images = [...drivers.values()].map((driver) => async () => driver.images?.sweep(policies()))
+  for (const sweeping of [() => workspace.sweep(isKnown), () => leftovers.sweep(isAlive), ...images]) {
     try {
       await sweeping()
     } catch (error) {

@@ -3,6 +3,7 @@ import type { IsolationLevel, SandboxName } from '../contract/ids.ts'
 import type { Released } from '../contract/mission.ts'
 import type { EffectiveIsolation, Policy } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle } from '../contract/seat.ts'
+import type { CellImages } from './cell-images.ts'
 
 /** What is mounted into a sandbox. Sources were resolved and checked against homes and other seats just before. */
 export type SandboxMount =
@@ -83,6 +84,8 @@ export interface DriverCapabilities {
 export interface CellDriver {
   readonly level: IsolationLevel
   readonly capabilities: DriverCapabilities
+  /** Of levels whose cells start from an image. */
+  readonly images?: CellImages
   /** Attacks a throw-away sandbox and says what this host can promise. Never throws for an unable host. */
   probe(abort: AbortSignal): Promise<LevelReport>
   /** Starts the sandbox, or finds the one of that name that runs, and measures it. Leaves nothing when it throws. */

@@ -1,8 +1,10 @@
-import { mkdir, readdir, symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PitProcess } from '../support/pit-process.ts'
 import { makeRepository } from '../support/repository.ts'
+import { ROOT } from '../support/source-tree.ts'
 
 /** Every bad input gets a clear error from the catalogue, and leaves nothing behind. */
 let pit: PitProcess
@@ -136,12 +138,25 @@ test('a seat whose command does not exist dies with 127, and is no server error'
   await pit.call('DELETE', `/v1/missions/${created.mission_id}?force=true`)
 })
 
-test('a seat whose image does not exist at level_3 is refused, and leaves nothing', async () => {
+test('a mission at level_3 whose image does not exist, or cannot be built, is refused, and leaves nothing', async () => {
+  const containerfile = join(pit.stateDir, 'context', 'Containerfile')
+  await mkdir(dirname(containerfile), { recursive: true })
+  await writeFile(containerfile, 'FROM localhost/no-such-image\n')
+  for (const policy of [{ image: 'localhost/no-such-image' }, { containerfile }, { containerfile: '/no/such/file' }]) {
+    await refused(mission({ isolation_level: 'level_3', policy }), 400, 'image_unavailable')
+  }
+})
+
+test('a seat whose image has gone since at level_3 is refused, and leaves nothing', async () => {
+  const image = `localhost/lazarus-test-gone:${process.pid}`
+  const cell = execFileSync(join(ROOT, 'images/cell/tag'), { encoding: 'utf8' }).trim()
+  execFileSync('podman', ['tag', cell, image])
   const { body: created } = await pit.call(
     'POST',
     '/v1/missions',
-    mission({ isolation_level: 'level_3', policy: { image: 'localhost/no-such-image' } }),
+    mission({ isolation_level: 'level_3', policy: { image } }),
   )
+  execFileSync('podman', ['untag', image, image])
   const seats = `/v1/missions/${created.mission_id}/seats`
   const { status, body } = await pit.call('POST', seats, { agent_id: 'homeless' })
   expect([status, body.error.code]).toEqual([400, 'image_unavailable'])

@@ -12,8 +12,8 @@ import { endProcesses, removeContainer } from './end.ts'
 import { translate } from './errors.ts'
 import { runExec } from './exec.ts'
 import { ExecTidier } from './exec-tidier.ts'
-import { ImageKeeper } from './image-keeper.ts'
 import { freezeOrThaw } from './freeze.ts'
+import { ImageKeeper } from './image-keeper.ts'
 import { probePodman } from './probe.ts'
 import { Remains } from './remains.ts'
 import { Connection } from './runtime.ts'
@@ -41,6 +41,7 @@ class Level3 implements PodmanDriver {
   readonly #containers: Containers
   readonly #tidier: ExecTidier
   readonly #remains = new Remains()
+  readonly #frozen = new Set<string>()
   /** Everything that makes or ends a sandbox, one at a time for each seat: generations share its layer. */
   readonly #changes = new KeyedQueue()
 
@@ -48,6 +49,7 @@ class Level3 implements PodmanDriver {
     this.#deps = deps
     this.#step = deps.faults ?? (() => {})
     this.#connection = new Connection(deps)
+    this.images = new ImageKeeper(deps, this.#connection)
     this.#containers = new Containers(deps, this.#connection)
     this.#tidier = new ExecTidier(deps.socket === null ? deps.environment : null)
   }
@@ -84,7 +86,8 @@ class Level3 implements PodmanDriver {
     const { pid, start_time, container_id } = handle
     if (pid === null || container_id === null || !isAlive(pid, start_time)) return
     if (signal === 'freeze' || signal === 'thaw') {
-      return await freezeOrThaw((await this.#connection.runtime()).client, { pid, id: container_id }, signal)
+      const client = async () => (await this.#connection.runtime()).client
+      return await freezeOrThaw(client, { pid, id: container_id }, signal, this.#frozen)
     }
     const agent = agentOf(pid)
     if (agent !== null) sendSignal(agent, signal)
@@ -124,6 +127,7 @@ class Level3 implements PodmanDriver {
       const id = found?.Id ?? handle.container_id
       if (id !== null) this.#containers.forget(id)
       if (id !== null) this.#tidier.forget(id)
+      if (id !== null) this.#frozen.delete(id)
       const ended = await endProcesses(found, this.#step)
       await this.#containers.clear(handle.run_dir, handle, id)
       const removal = removeContainer(client, id, found, this.#step)

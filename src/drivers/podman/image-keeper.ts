@@ -41,7 +41,7 @@ export class ImageKeeper implements CellImages {
     if (this.#deps.socket !== null || now - (this.#swept ?? Number.NEGATIVE_INFINITY) < SWEPT_EVERY_MS) return
     this.#swept = now
     const runtime = await this.#connection.runtime()
-    for (const policy of [...policies, CELL]) await noteUse(runtime, policy)
+    for (const policy of distinct([...policies, CELL])) await noteUse(runtime, policy)
     const present = await runtime.client.images()
     for (const image of present.filter(isOurs)) {
       if (now - (await runtime.uses.last(idOf(image))) < UNUSED_MS || isBase(image, present)) continue
@@ -65,6 +65,9 @@ export class ImageKeeper implements CellImages {
 
 /** The image of those who name none. */
 const CELL: ImagePolicy = { image: null, containerfile: null }
+
+const distinct = (policies: readonly ImagePolicy[]): Iterable<ImagePolicy> =>
+  new Map(policies.map((policy) => [`${policy.image} ${policy.containerfile}`, policy])).values()
 
 /** What is not there (yet) is not used. */
 async function noteUse({ images }: Runtime, policy: ImagePolicy): Promise<void> {

@@ -18,13 +18,16 @@ export class ImageUses {
     this.#clock = clock
   }
 
+  /** Best effort: no spawn fails for a note. Where Podman is another machine's there is no place for one. */
   async note(id: string): Promise<void> {
     const now = this.#clock.now()
     if (now - (this.#noted.get(id) ?? 0) < NOTED_EVERY_MS) return
     this.#noted.set(id, now)
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 })
-    await writeFile(this.#path(id), '', { mode: 0o600 })
-    await utimes(this.#path(id), now / 1000, now / 1000)
+    try {
+      await mkdir(this.#directory, { mode: 0o700 }).catch(() => {}) // it is there
+      await writeFile(this.#path(id), '', { mode: 0o600 })
+      await utimes(this.#path(id), now / 1000, now / 1000)
+    } catch {}
   }
 
   /** An image that is seen for the first time counts as used now. */
