@@ -16,7 +16,7 @@ import { createRunDirs } from '../store/run-dirs.ts'
 import { createSeatLogs } from '../store/seat-logs.ts'
 import { createSeatVault } from '../store/seat-vault.ts'
 import { createSqliteLog } from '../store/sqlite-log.ts'
-import { createWorkspace } from '../workspace/workspace.ts'
+import { createWorktrees } from '../workspace/worktrees.ts'
 import { systemClock, systemEntropy } from './chance.ts'
 import { createDrivers } from './drivers.ts'
 import { readHostFacts } from './host.ts'
@@ -75,7 +75,7 @@ async function start(
     door: doors,
     policies,
     cells: createCellDirectory({ missionsPath, clock: systemClock, ledger }),
-    workspace: createWorkspace({
+    ...createWorktrees({
       ...shared,
       stateDir,
       missionsPath,
@@ -84,7 +84,6 @@ async function start(
       remoteEnvironment: settings.remoteEnvironment,
       ...(faults ? { faults } : {}),
     }),
-    checkpoints: NO_CHECKPOINTS,
     heartbeats,
     gateway: createHttpGateway({ clock: systemClock }),
     vault: createSeatVault({ dir: join(stateDir, 'vault') }),
@@ -139,18 +138,6 @@ async function start(
       await ledger.close()
     },
   }
-}
-
-// TODO(this week's work): src/workspace brings the real one.
-const none = () => Promise.reject(new Error('checkpoints are being built'))
-const NO_CHECKPOINTS: Adapters['checkpoints'] = {
-  take: none,
-  verify: none,
-  stage: none,
-  swap: none,
-  remove: none,
-  unstage: async () => {},
-  sweep: async () => {},
 }
 
 function cached<T>(load: () => Promise<T>): () => Promise<T> {

@@ -22,6 +22,8 @@ export interface CheckpointOrder {
 export interface CheckpointStore {
   /** Durable when it resolves. null: nothing changed, and 'skip' was asked for. */
   take(layer: SeatLayer, order: CheckpointOrder, abort: AbortSignal): Promise<Checkpoint | null>
+  /** Whether the checkpoint is there, and nothing in the seat changed since. Reads names and times alone. */
+  isCurrent(layer: SeatLayer, checkpoint: Checkpoint, abort: AbortSignal): Promise<boolean>
   /** Reads all of it again. Throws checkpoint_corrupt when anything differs from what the ledger knows. */
   verify(checkpoint: Checkpoint, abort: AbortSignal): Promise<{ readonly bytes: number; readonly entries: number }>
   /**
@@ -29,7 +31,7 @@ export interface CheckpointStore {
    * checkpoint may be another seat's: the layer then gets this seat's branch and name.
    */
   stage(layer: SeatLayer, from: Checkpoint, abort: AbortSignal): Promise<void>
-  /** The staged layer becomes the seat's, and the one before is deleted. Nothing of the seat runs. Done already is fine. */
+  /** The staged layer becomes the seat's, and the one before is deleted, soon after this resolves. Nothing of the seat runs. Done already is fine. */
   swap(layer: SeatLayer, from: Checkpoint): Promise<void>
   /** Deletes what was staged and not swapped in. */
   unstage(seat: SeatName): Promise<void>

@@ -129,6 +129,10 @@ set -eu
 cd /seat
 `
 
+/** Follows: the parts. What changes or goes while it is read (exit code 1) is an agent's right. */
+const TAR_PARTS = `tar --create --file=- --format=posix --sparse --xattrs --xattrs-include='user.*' \
+  --numeric-owner --mode=ug-s --one-file-system --`
+
 /**
  * $1 most entries, $2 the parts below /seat to archive (words of ours), then paths that we wrote there ourselves.
  * Answers a tar. Exit code 7: too many entries; 8: there is nothing but what is ours, by any name of any bytes.
@@ -142,7 +146,45 @@ if find $parts -mindepth 1 -print0 |
 elif [ $? = 1 ]; then exit 8; fi
 entries=$(find $parts -printf . | head -c "$((most + 1))" | wc -c)
 if [ "$entries" -gt "$most" ]; then exit 7; fi
-tar --create --file=- --format=posix --sparse --xattrs --xattrs-include='user.*' --numeric-owner --one-file-system -- $parts || [ $? = 1 ]
+${TAR_PARTS} $parts || [ $? = 1 ]
+`
+
+/**
+ * The parts below /seat to archive. Answers what they hold, "<facts>" NUL "<path>" NUL each, and an empty one; the
+ * first artifacts, "<bytes> <path>" NUL each, and an empty one. Then it waits to be told: a line for a tar of the
+ * parts, or the end of stdin. Exit code 1 of the tar: something changed meanwhile.
+ */
+export const ARCHIVE_SEAT = `${SEAT}
+find "$@" -printf '%y %m %s %T@ %C@ %l\\0%p\\0' || :
+printf '\\0'
+find /artifacts -type f -printf '%s %P\\0' | head -z -n 1000
+printf '\\0'
+read -r go || exit 0
+exec ${TAR_PARTS} "$@"
+`
+
+/**
+ * A tar of ours on stdin; the parts that are not wanted, as options. All of it is on the disk when this ends well.
+ */
+export const EXTRACT_SEAT = `${SEAT}
+tar --extract --file=- --preserve-permissions --no-same-owner --delay-directory-restore --xattrs --xattrs-include='user.*' --anchored "$@"
+exec sync -f home
+`
+
+/**
+ * $1 agent, $2 mission, $3 the agent whose worktree it was. HEAD, wherever it is, becomes the agent's own branch; what
+ * else there was stays on the refs that it is on.
+ */
+export const GIVE_WORKTREE = `${WORKTREE}
+own=refs/heads/mission/$1 former=refs/heads/mission/$3
+head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=
+if [ -n "$head" ]; then git update-ref "$own" "$head"; fi
+git symbolic-ref HEAD "$own"
+if [ "$1" != "$3" ] && [ -n "$head" ] && [ "$(git rev-parse -q --verify "$former^{commit}")" = "$head" ]; then
+  git update-ref -d "$former" "$head"
+fi
+git config --replace-all user.name "$1"
+git config --replace-all user.email "$1@$2.lazarus.invalid"
 `
 
 /** Paths below /seat. Answers those that are files of nothing, or of zeros: what a power loss leaves of a file. */

@@ -21,6 +21,19 @@ export class ByteReader {
     }
   }
 
+  /** In pieces, up to the bytes of `mark`, without them; answers whether they came. */
+  async *pieces(mark: Buffer): AsyncGenerator<Buffer, boolean> {
+    for (;;) {
+      const at = this.#held.indexOf(mark)
+      const sure = at >= 0 ? at : Math.max(0, this.#held.length - mark.length + 1)
+      const piece = this.#held.subarray(0, sure)
+      this.#held = this.#held.subarray(at >= 0 ? at + mark.length : sure)
+      if (piece.length > 0) yield piece
+      if (at >= 0) return true
+      if (!(await this.#more())) return false
+    }
+  }
+
   async *rest(): AsyncGenerator<Uint8Array> {
     try {
       if (this.#held.length > 0) yield this.#held

@@ -1,18 +1,17 @@
-import { mkdir, unlink, writeFile } from 'node:fs/promises'
+import { mkdirSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { SYSTEM_PATH } from '../linux/hull.ts'
 import { run } from '../linux/run.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
 import { baseConfig, quoted } from './base-checkout.ts'
-import { together } from './durable.ts'
 import { isDiskFull } from './git.ts'
 
 /** Before the first mount the layer holds the seat's branch and identity; nothing on the host opens it again. */
-export async function layOverlay(building: string, layer: SeatLayer): Promise<void> {
-  await mkdir(join(building, 'work'), { mode: 0o700 })
-  await mkdir(join(building, 'upper'), { mode: 0o755 })
-  await seedGit(join(building, 'upper', '.git'), layer)
+export function layOverlay(building: string, layer: SeatLayer): void {
+  mkdirSync(join(building, 'work'), { mode: 0o700 })
+  mkdirSync(join(building, 'upper'), { mode: 0o755 })
+  seedGit(join(building, 'upper', '.git'), layer)
 }
 
 export async function layClone(building: string, layer: SeatLayer, base_tree: string): Promise<void> {
@@ -26,8 +25,8 @@ export async function layClone(building: string, layer: SeatLayer, base_tree: st
       `The base could not be copied: ${done.stderr.trim().slice(-500)}`,
     )
   }
-  for (const name of ['HEAD', 'config']) await unlink(join(tree, '.git', name))
-  await seedGit(join(tree, '.git'), layer)
+  for (const name of ['HEAD', 'config']) unlinkSync(join(tree, '.git', name))
+  seedGit(join(tree, '.git'), layer)
   // Thousands of files, and nothing that could tell later which of them a power loss tore.
   const synced = await run('sync', ['-f', tree], { environment })
   if (synced.exit_code !== 0)
@@ -50,27 +49,25 @@ export const seededPaths = (agent_id: string): readonly string[] => [
   ...seededFiles(agent_id),
 ]
 
-async function seedGit(dotGit: string, { seat, base }: SeatLayer): Promise<void> {
+function seedGit(dotGit: string, { seat, base }: SeatLayer): void {
   const branches = join(dotGit, 'refs/heads/mission')
-  await mkdir(branches, { recursive: true })
+  mkdirSync(branches, { recursive: true })
   const user = `[user]\n\tname = ${quoted(seat.agent_id)}\n\temail = ${quoted(`${seat.agent_id}@${seat.mission_id}.lazarus.invalid`)}\n`
-  await together([
-    seed(join(dotGit, 'HEAD'), `ref: refs/heads/mission/${seat.agent_id}\n`),
-    seed(join(dotGit, 'config'), baseConfig(base) + user),
-    ...(base.commit === null ? [] : [seed(join(branches, seat.agent_id), `${base.commit}\n`)]),
-  ])
+  seed(join(dotGit, 'HEAD'), `ref: refs/heads/mission/${seat.agent_id}\n`)
+  seed(join(dotGit, 'config'), baseConfig(base) + user)
+  if (base.commit !== null) seed(join(branches, seat.agent_id), `${base.commit}\n`)
 }
 
 /** Not synced: why, says `Layers`. */
-const seed = (path: string, content: string): Promise<void> => writeFile(path, content, { flag: 'wx', mode: 0o600 })
+const seed = (path: string, content: string): void => writeFileSync(path, content, { flag: 'wx', mode: 0o600 })
 
 /** What stands at /mission, read-only; `artifacts` is the place where those of every seat are mounted. */
-export async function layBrief(brief: string, { seat, role, base }: SeatLayer): Promise<void> {
-  await mkdir(join(brief, 'artifacts'), { recursive: true, mode: 0o700 })
+export function layBrief(brief: string, { seat, role, base }: SeatLayer): void {
+  mkdirSync(join(brief, 'artifacts'), { recursive: true, mode: 0o700 })
   const branch = role === 'audit' ? null : `mission/${seat.agent_id}`
   const facts = { ...seat, role, branch, base: { repo: base.repo, ref: base.ref, commit: base.commit } }
-  await writeFile(join(brief, 'mission.json'), `${JSON.stringify(facts, null, 2)}\n`)
-  await writeFile(join(brief, 'README'), BRIEF)
+  writeFileSync(join(brief, 'mission.json'), `${JSON.stringify(facts, null, 2)}\n`)
+  writeFileSync(join(brief, 'README'), BRIEF)
 }
 
 const BRIEF = `You work in a mission cell.

@@ -12,6 +12,8 @@ export interface LayerRecord {
   /** Tells this layer from a later one of the same name. */
   readonly layer_id: string
   readonly form: WorktreeForm
+  /** The checkpoint that it was laid out of; absent in one that began from the base. */
+  readonly from?: string
   /** null where a power loss tore the record. */
   readonly made: { readonly base: BaseRef; readonly boot_id: string } | null
 }

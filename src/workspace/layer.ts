@@ -1,19 +1,21 @@
-import { mkdir, readdir, rename, rmdir, writeFile } from 'node:fs/promises'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { readdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { SeatName } from '../contract/ids.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
 import type { Faults } from './durable.ts'
 import {
   buildingName,
+  createFile,
   exists,
   makePrivateDirectory,
   randomName,
   removeOwnTree,
   replaceFile,
   syncDirectory,
-  together,
 } from './durable.ts'
 import { layBrief, layClone, layOverlay } from './layer-content.ts'
+import { goneName } from './layer-names.ts'
 import type { LayerRecord } from './layer-record.ts'
 import { formOf, readRecord, requirePurpose, torn } from './layer-record.ts'
 
@@ -75,56 +77,55 @@ export class Layers {
   async #vouch(layer: SeatLayer, found: LayerRecord): Promise<void> {
     const directory = this.directory(layer.seat)
     await makePrivateDirectory(this.artifacts(layer.seat))
-    await layBrief(join(directory, 'brief'), layer)
-    await replaceFile(join(directory, 'layer.json'), this.#recordOf(layer, found.layer_id))
+    layBrief(join(directory, 'brief'), layer)
+    await replaceFile(join(directory, 'layer.json'), this.#recordOf(layer, found.layer_id, found.from))
   }
 
-  #recordOf(layer: SeatLayer, layer_id: string): string {
-    const record: LayerRecord = { layer_id, form: formOf(layer), made: { base: layer.base, boot_id: this.#boot_id } }
+  #recordOf(layer: SeatLayer, layer_id: string, from?: string): string {
+    const made = { base: layer.base, boot_id: this.#boot_id }
+    const record: LayerRecord = { layer_id, form: formOf(layer), ...(from !== undefined && { from }), made }
     return JSON.stringify(record)
   }
 
+  /** Makes a directory that was laid out of a checkpoint a layer. */
+  async writeRecord(directory: string, layer: SeatLayer, from: string): Promise<void> {
+    await createFile(join(directory, 'layer.json'), this.#recordOf(layer, randomName(), from))
+  }
+
+  /** Synchronous but for a clone: twenty names take less than one turn of the thread pool for each. */
   async #build(layer: SeatLayer, base_tree: string): Promise<void> {
     const final = this.directory(layer.seat)
     const building = buildingName(final)
     this.#faults('layer.build')
-    await together([makePrivateDirectory(this.artifacts(layer.seat)), makePrivateDirectory(dirname(final))])
+    for (const path of [this.artifacts(layer.seat), dirname(final)]) mkdirSync(path, { recursive: true, mode: 0o700 })
     try {
-      await mkdir(building, { mode: 0o700 })
-      await together([
-        mkdir(join(building, 'home'), { mode: 0o700 }),
-        layBrief(join(building, 'brief'), layer),
-        layWorktree(building, layer, base_tree),
-        writeFile(join(building, 'layer.json'), this.#recordOf(layer, randomName()), { flag: 'wx', mode: 0o600 }),
-      ])
+      for (const path of [building, join(building, 'home')]) mkdirSync(path, { mode: 0o700 })
+      layBrief(join(building, 'brief'), layer)
+      await layWorktree(building, layer, base_tree)
+      writeFileSync(join(building, 'layer.json'), this.#recordOf(layer, randomName()), { flag: 'wx', mode: 0o600 })
       this.#faults('layer.appear')
-      await rename(building, final)
+      renameSync(building, final)
     } catch (error) {
       await removeOwnTree(building) // no cell ever saw it
       throw error
     }
   }
 
-  /**
-   * Takes the name away at once; what is left bears names that no agent can have, and only the airlock may empty it.
-   * Answers every such directory of the seat, those of interrupted removals too.
-   */
-  async detach(seat: SeatName): Promise<readonly string[]> {
+  /** The staged layer takes the name; `detach` took it from the one before. */
+  async showStaged(seat: SeatName, whole: string): Promise<void> {
+    this.#faults('layer.show')
     const directory = this.directory(seat)
-    const parent = dirname(directory)
-    if (await exists(directory)) {
-      this.#faults('layer.detach')
-      await rename(directory, join(parent, `.gone-${seat.agent_id}.${randomName()}`))
-      await syncDirectory(parent)
-    }
-    const names = await readdir(parent).catch(() => [])
-    return names.filter((name) => name.startsWith(`.gone-${seat.agent_id}.`)).map((name) => join(parent, name))
+    await rename(whole, directory)
+    await syncDirectory(dirname(directory))
   }
 
-  /** After the airlock emptied it. */
-  async removeEmpty(directory: string): Promise<void> {
-    this.#faults('layer.remove')
-    await rmdir(directory)
+  /** Takes the name away at once; what is left waits for `removeGone`. */
+  async detach(seat: SeatName): Promise<void> {
+    const directory = this.directory(seat)
+    if (!(await exists(directory))) return
+    this.#faults('layer.detach')
+    await rename(directory, goneName(dirname(directory), seat))
+    await syncDirectory(dirname(directory))
   }
 
   /** Builds that a killed daemon left; they were never mounted. */
@@ -138,6 +139,6 @@ export class Layers {
 
 async function layWorktree(building: string, layer: SeatLayer, base_tree: string): Promise<void> {
   const form = formOf(layer)
-  if (form === 'overlay') await layOverlay(building, layer)
+  if (form === 'overlay') layOverlay(building, layer)
   if (form === 'clone') await layClone(building, layer, base_tree)
 }

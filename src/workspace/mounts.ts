@@ -85,6 +85,24 @@ export function airlockView({ form, layer, base_tree, objects }: SeatPlaces): Ai
   return { mounts, cover_fifos: ['/upper', '/workspace'] }
 }
 
+/** The worktree as the airlock may write it: for a layer that no cell has mounted. */
+export function writableView(places: SeatPlaces): AirlockView | null {
+  const { form, layer, base_tree } = places
+  const seen = airlockView(places)
+  if (seen === null) return null
+  const worktree: HullMount =
+    form === 'clone'
+      ? bind(join(layer, 'tree'), '/workspace', false)
+      : {
+          kind: 'overlay',
+          target: '/workspace',
+          lowers: [base_tree],
+          upper: join(layer, 'upper'),
+          work: join(layer, 'work'),
+        }
+  return { ...seen, mounts: [worktree, ...seen.mounts.slice(1)] }
+}
+
 /** What of a seat's directory its agent wrote. */
 export const writtenBy = (form: WorktreeForm): readonly string[] =>
   form === 'overlay' ? ['upper', 'home'] : form === 'clone' ? ['tree', 'home'] : ['home']

@@ -1,11 +1,17 @@
 import { join } from 'node:path'
+import type { BaseRef } from '../contract/mission.ts'
+import { KeyedQueue } from '../kernel/queues.ts'
 import { bootId } from '../linux/process.ts'
+import type { SeatLayer } from '../ports/workspace.ts'
 import type { Airlock } from './airlock.ts'
 import { createAirlock } from './airlock.ts'
 import { Bases } from './base.ts'
 import type { Faults } from './durable.ts'
+import { requireDirectories } from './durable.ts'
 import { Layers } from './layer.ts'
+import { formOf } from './layer-record.ts'
 import { Mirrors } from './mirror.ts'
+import type { SeatPlaces } from './mounts.ts'
 import type { TrashDeps } from './trash.ts'
 import type { WorkspaceDeps, WorkspaceLimits } from './workspace-deps.ts'
 import { DEFAULT_LIMITS } from './workspace-deps.ts'
@@ -19,6 +25,12 @@ export interface Parts {
   readonly bases: Bases
   readonly layers: Layers
   readonly trash: TrashDeps
+  /** Per seat: what changes a layer or its name. */
+  readonly serial: KeyedQueue
+  readonly removals: KeyedQueue
+  /** Throws unless every component below our roots is a real directory; asked at the moment of use. */
+  readonly requireOwn: (path: string) => void
+  readonly places: (layer: SeatLayer) => SeatPlaces
 }
 
 export function makeParts(deps: WorkspaceDeps): Parts {
@@ -59,13 +71,35 @@ export function makeParts(deps: WorkspaceDeps): Parts {
     max_entries: limits.trash_entries,
     faults,
   }
+  const layers = new Layers(deps.missionsPath, deps.bootId ?? bootId(), faults)
   return {
     limits,
     faults,
     airlock,
     mirrors,
     bases,
-    layers: new Layers(deps.missionsPath, deps.bootId ?? bootId(), faults),
+    layers,
     trash,
+    serial: new KeyedQueue(),
+    removals: new KeyedQueue(),
+    requireOwn: (path) =>
+      requireDirectories(path.startsWith(`${deps.missionsPath}/`) ? deps.missionsPath : deps.stateDir, path),
+    places: (layer) => placesOf({ mirrors, bases, layers }, layer),
+  }
+}
+
+export const mirrorOf = ({ mirrors }: Pick<Parts, 'mirrors'>, base: BaseRef): string | null =>
+  base.repository_key === null ? null : mirrors.path(base.repository_key)
+
+function placesOf(parts: Pick<Parts, 'mirrors' | 'bases' | 'layers'>, layer: SeatLayer): SeatPlaces {
+  const { bases, layers } = parts
+  const mirror = mirrorOf(parts, layer.base)
+  return {
+    form: formOf(layer),
+    layer: layers.directory(layer.seat),
+    base_tree: bases.tree(layer.base),
+    objects: mirror === null ? null : join(mirror, 'objects'),
+    artifacts: layers.artifacts(layer.seat),
+    all_artifacts: join(layers.mission(layer.seat.mission_id), 'artifacts'),
   }
 }

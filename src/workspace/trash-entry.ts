@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
-import { type FileHandle, open, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import type { Clock } from '../kernel/clock.ts'
 import { isoTime } from '../kernel/clock.ts'
 import type { Faults } from './durable.ts'
 import { makePrivateDirectory, randomName, replaceFile, syncDirectory } from './durable.ts'
+import { HashedFile } from './hashed-file.ts'
 
 export interface TrashPlace {
   /** `<state_dir>/trash`. */
@@ -80,16 +80,7 @@ async function writeContent<F extends object>({ faults }: TrashPlace, { path, st
   faults(`${step}.write`)
   const file = await createIn(dirname(path), temporary)
   try {
-    const hash = createHash('sha256')
-    let bytes = 0
-    const sink = new Writable({
-      write(chunk: Buffer, _encoding, done) {
-        hash.update(chunk)
-        bytes += chunk.length
-        file.appendFile(chunk).then(() => done(), done)
-      },
-    })
-    if (!(await fill(sink))) {
+    if (!(await fill(file.sink()))) {
       await rm(temporary)
       return null
     }
@@ -97,7 +88,7 @@ async function writeContent<F extends object>({ faults }: TrashPlace, { path, st
     faults(`${step}.appear`)
     await rename(temporary, path)
     await syncDirectory(dirname(path))
-    return { bytes, sha256: hash.digest('hex') }
+    return file.content()
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
@@ -107,10 +98,10 @@ async function writeContent<F extends object>({ faults }: TrashPlace, { path, st
 }
 
 /** The directory of a mission goes with its last file, so another seat, or a sweep, may take it away just now. */
-async function createIn(directory: string, path: string, attempts = 5): Promise<FileHandle> {
+async function createIn(directory: string, path: string, attempts = 5): Promise<HashedFile> {
   try {
     await makePrivateDirectory(directory)
-    return await open(path, 'wx', 0o600)
+    return await HashedFile.create(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempts === 0) throw error
     return createIn(directory, path, attempts - 1)

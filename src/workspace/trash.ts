@@ -1,12 +1,12 @@
 import { join } from 'node:path'
-import { Transform } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { constants, createZstdCompress } from 'node:zlib'
 import type { FinalSnapshot } from '../contract/mission.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
 import type { Airlock, Passage } from './airlock.ts'
 import { TAR_SEAT } from './airlock-scripts.ts'
+import { ArchiveWatch, tooMuch, zstd } from './archive.ts'
 import { seededPaths } from './layer-content.ts'
 import type { LayerRecord } from './layer-record.ts'
 import { writtenBy } from './mounts.ts'
@@ -44,10 +44,11 @@ export async function discardToTrash(
   const found = await readNote<LayerFacts>(path)
   if (found !== null) return snapshotOf(found)
   const ours = seededPaths(seat.agent_id).map((name) => `upper/${name}`)
+  const parts = writtenBy(record.form)
   const mounts = [{ kind: 'bind', source: directory, target: '/seat', read_only: true }] as const
   const archive = {
     script: TAR_SEAT,
-    args: [String(deps.max_entries), writtenBy(record.form).join(' '), ...ours],
+    args: [String(deps.max_entries), parts.join(' '), ...ours],
     mounts,
     unprivileged: false,
     long: true,
@@ -57,43 +58,32 @@ export async function discardToTrash(
     path,
     facts: { agent_id: seat.agent_id, layer: record },
     step: 'trash',
-    fill: (sink) => fillArchive(deps, archive, sink),
+    fill: (sink) => fillArchive(deps, archive, parts, sink),
   })
   return note && snapshotOf(note)
 }
 
 /** Answers whether there is anything to keep. */
-async function fillArchive(deps: TrashDeps, passage: Passage, sink: NodeJS.WritableStream): Promise<boolean> {
+async function fillArchive(
+  deps: TrashDeps,
+  passage: Passage,
+  parts: readonly string[],
+  sink: Writable,
+): Promise<boolean> {
   const stream = streamOf((on_stdout) =>
     deps.airlock.pass(passage, { on_stdout, max_stdout_bytes: Number.MAX_SAFE_INTEGER }),
   )
-  const zstd = createZstdCompress({
-    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
-  })
-  await pipeline(stream.chunks, capAt(deps.max_bytes), zstd, sink)
+  const { max_bytes, max_entries } = deps
+  const watch = new ArchiveWatch(parts, { purpose: 'trash', max_bytes, max_entries })
+  await pipeline(watch.watched(stream.chunks), zstd(), sink)
   const done = await stream.done
   if (done?.exit_code === NOTHING_FOREIGN) return false
-  if (done?.exit_code === TOO_MANY) throw tooMuch(`more than ${deps.max_entries} entries`)
+  if (done?.exit_code === TOO_MANY) throw tooMuch(`more than ${max_entries} entries`, 'entries', 'trash')
   if (done?.exit_code !== 0)
     throw new LazarusError('runtime_failed', `The layer could not be archived: ${done?.stderr.trim().slice(-1000)}`)
+  watch.end()
   return true
 }
-
-function capAt(max_bytes: number): Transform {
-  let seen = 0
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      seen += chunk.length
-      if (seen > max_bytes) done(tooMuch(`more than ${max_bytes} bytes`))
-      else done(null, chunk)
-    },
-  })
-}
-
-const tooMuch = (what: string) =>
-  new LazarusError('limit_exceeded', `The layer holds ${what}, too much for the trash.`, {
-    remedy: 'Delete what is not needed in the cell, or raise the limit of the trash.',
-  })
 
 const snapshotOf = ({ agent_id, path, bytes, sha256, keep_until }: TrashNote & LayerFacts): FinalSnapshot => ({
   agent_id,

@@ -8,6 +8,9 @@ export interface WorkspaceLimits {
   readonly collect_bytes: number
   readonly trash_bytes: number
   readonly trash_entries: number
+  /** Of the tar, before compression. */
+  readonly checkpoint_bytes: number
+  readonly checkpoint_entries: number
   readonly airlock_timeout_ms: number
   /** For whole repositories, archives and removals. */
   readonly airlock_long_timeout_ms: number
@@ -27,6 +30,8 @@ export const DEFAULT_LIMITS: WorkspaceLimits = {
   collect_bytes: GIB,
   trash_bytes: 16 * GIB,
   trash_entries: 2_000_000,
+  checkpoint_bytes: 16 * GIB,
+  checkpoint_entries: 1_000_000,
   airlock_timeout_ms: 120_000,
   airlock_long_timeout_ms: 3_600_000,
   airlock_scratch_bytes: GIB,

@@ -3,19 +3,18 @@ import { join } from 'node:path'
 import type { SeatName } from '../contract/ids.ts'
 import type { BaseRef, KeptCommits } from '../contract/mission.ts'
 import type { Collection } from '../contract/seat.ts'
-import { KeyedQueue } from '../kernel/queues.ts'
 import type { SeatLayer, Workspace } from '../ports/workspace.ts'
 import type { CollectContext } from './collect.ts'
 import { collect, uncollected } from './collect.ts'
 import { diff } from './diff.ts'
-import { exists, removeOwnTree, requireDirectories } from './durable.ts'
+import { exists, removeOwnTree } from './durable.ts'
 import { keepCommits } from './kept-commits.ts'
 import { seededFiles } from './layer-content.ts'
 import { formOf } from './layer-record.ts'
-import type { SeatPlaces } from './mounts.ts'
+import { removeGone, removeStaged } from './layer-removal.ts'
 import { airlockView, mountSources, sandboxMounts, writtenBy } from './mounts.ts'
 import type { Parts } from './parts.ts'
-import { makeParts } from './parts.ts'
+import { mirrorOf } from './parts.ts'
 import { empty, isWhole, measure } from './seat-files.ts'
 import { sweepInbox } from './sweep-inbox.ts'
 import { sweepTrash, UNFINISHED_MS } from './sweep-trash.ts'
@@ -27,18 +26,17 @@ import type { WorkspaceDeps } from './workspace-deps.ts'
 const never = new AbortController().signal
 const NO_WORK = { files: 0, insertions: 0, deletions: 0 }
 
-export function createWorkspace(deps: WorkspaceDeps): Workspace {
-  return new LayeredWorkspace(deps)
+export function createWorkspace(deps: WorkspaceDeps, parts: Parts): Workspace {
+  return new LayeredWorkspace(deps, parts)
 }
 
 class LayeredWorkspace implements Workspace {
   readonly #deps: WorkspaceDeps
   readonly #parts: Parts
-  readonly #serial = new KeyedQueue()
 
-  constructor(deps: WorkspaceDeps) {
+  constructor(deps: WorkspaceDeps, parts: Parts) {
     this.#deps = deps
-    this.#parts = makeParts(deps)
+    this.#parts = parts
   }
 
   async resolve(repo: string | null, ref: string | null, abort: AbortSignal): Promise<BaseRef> {
@@ -57,14 +55,14 @@ class LayeredWorkspace implements Workspace {
 
   async openMission(mission_id: string, base: BaseRef): Promise<void> {
     await this.#parts.bases.hold(base, mission_id, never)
-    await ensureTrusted(this.#trusted(mission_id), base, this.#mirrorOf(base))
+    await ensureTrusted(this.#trusted(mission_id), base, mirrorOf(this.#parts, base))
   }
 
   openSeat(layer: SeatLayer) {
     return this.#exclusive(layer.seat, async () => {
       await this.#parts.layers.ensure(layer, this.#parts.bases.tree(layer.base), () => this.#isWhole(layer))
-      const mounts = sandboxMounts(this.#places(layer))
-      for (const source of mountSources(mounts)) await this.#requireOwn(source)
+      const mounts = sandboxMounts(this.#parts.places(layer))
+      for (const source of mountSources(mounts)) this.#parts.requireOwn(source)
       return mounts
     })
   }
@@ -95,7 +93,7 @@ class LayeredWorkspace implements Workspace {
   async usage(seat: SeatName) {
     const record = await this.#parts.layers.record(seat)
     if (record === null) return { bytes: 0, entries: 0 }
-    await this.#requireOwn(this.#parts.layers.directory(seat))
+    this.#parts.requireOwn(this.#parts.layers.directory(seat))
     return measure(this.#parts.airlock, this.#parts.layers.directory(seat), writtenBy(record.form))
   }
 
@@ -104,17 +102,16 @@ class LayeredWorkspace implements Workspace {
       const record = await this.#parts.layers.record(layer.seat)
       if (record === null) return null
       const directory = this.#parts.layers.directory(layer.seat)
-      await this.#requireOwn(directory)
+      this.#parts.requireOwn(directory)
       return discardToTrash(this.#parts.trash, layer, record, directory, abort)
     })
   }
 
   removeSeat(seat: SeatName): Promise<void> {
     return this.#exclusive(seat, async () => {
-      for (const directory of await this.#parts.layers.detach(seat)) {
-        await this.#empty(directory)
-        await this.#parts.layers.removeEmpty(directory)
-      }
+      await this.#parts.layers.detach(seat)
+      await removeStaged(this.#parts, seat)
+      await removeGone(this.#parts, seat)
     })
   }
 
@@ -154,25 +151,9 @@ class LayeredWorkspace implements Workspace {
     return { path: join(this.#parts.layers.mission(mission_id), 'repository.git'), faults: this.#parts.faults }
   }
 
-  #mirrorOf(base: BaseRef): string | null {
-    return base.repository_key === null ? null : this.#parts.mirrors.path(base.repository_key)
-  }
-
-  #places(layer: SeatLayer): SeatPlaces {
-    const mirror = this.#mirrorOf(layer.base)
-    return {
-      form: formOf(layer),
-      layer: this.#parts.layers.directory(layer.seat),
-      base_tree: this.#parts.bases.tree(layer.base),
-      objects: mirror === null ? null : join(mirror, 'objects'),
-      artifacts: this.#parts.layers.artifacts(layer.seat),
-      all_artifacts: join(this.#parts.layers.mission(layer.seat.mission_id), 'artifacts'),
-    }
-  }
-
   async #isWhole(layer: SeatLayer): Promise<boolean> {
     const directory = this.#parts.layers.directory(layer.seat)
-    await this.#requireOwn(directory)
+    this.#parts.requireOwn(directory)
     const top = formOf(layer) === 'clone' ? 'tree' : 'upper'
     const seeds = seededFiles(layer.seat.agent_id).map((path) => `${top}/${path}`)
     return isWhole(this.#parts.airlock, directory, seeds)
@@ -180,10 +161,10 @@ class LayeredWorkspace implements Workspace {
 
   /** null: the seat has no worktree that it could have written in. */
   async #context(layer: SeatLayer, abort: AbortSignal): Promise<CollectContext | null> {
-    const places = this.#places(layer)
+    const places = this.#parts.places(layer)
     const view = airlockView(places)
     if (view === null || (await this.#parts.layers.record(layer.seat)) === null) return null
-    await this.#requireOwn(places.layer)
+    this.#parts.requireOwn(places.layer)
     return {
       airlock: this.#parts.airlock,
       trusted: this.#trusted(layer.seat.mission_id),
@@ -211,26 +192,16 @@ class LayeredWorkspace implements Workspace {
     }
   }
 
-  /** Every component below our roots is a real directory, at the moment of use. */
-  async #requireOwn(path: string): Promise<void> {
-    const { missionsPath, stateDir } = this.#deps
-    requireDirectories(path.startsWith(`${missionsPath}/`) ? missionsPath : stateDir, path)
-  }
-
-  async #empty(directory: string): Promise<void> {
-    await this.#requireOwn(directory)
-    await empty(this.#parts.airlock, directory)
-  }
-
   /** Agents wrote them, so the airlock empties them. */
   async #removeArtifacts(mission_id: string): Promise<void> {
     const directory = join(this.#parts.layers.mission(mission_id), 'artifacts')
     if (!(await exists(directory))) return
-    await this.#empty(directory)
+    this.#parts.requireOwn(directory)
+    await empty(this.#parts.airlock, directory)
     await rmdir(directory)
   }
 
   #exclusive<T>(seat: SeatName, work: () => Promise<T>): Promise<T> {
-    return this.#serial.run(`${seat.mission_id}/${seat.agent_id}`, work)
+    return this.#parts.serial.run(`${seat.mission_id}/${seat.agent_id}`, work)
   }
 }

@@ -12,9 +12,10 @@ import { runInHull } from '../../src/linux/hull.ts'
 import type { HullMount } from '../../src/linux/mount-table.ts'
 import { run } from '../../src/linux/run.ts'
 import type { SandboxMount } from '../../src/ports/cell-driver.ts'
+import type { CheckpointStore } from '../../src/ports/checkpoint-store.ts'
 import type { SeatLayer, Workspace } from '../../src/ports/workspace.ts'
-import { createWorkspace } from '../../src/workspace/workspace.ts'
 import type { WorkspaceDeps } from '../../src/workspace/workspace-deps.ts'
+import { createWorktrees } from '../../src/workspace/worktrees.ts'
 
 export const never = new AbortController().signal
 
@@ -77,14 +78,21 @@ export class TestBed implements AsyncDisposable {
   readonly home = join(this.root, 'homes', 'ada')
   readonly clock = new ManualClock()
   readonly workspace: Workspace
+  readonly checkpoints: CheckpointStore
 
   constructor(overrides: Partial<WorkspaceDeps> = {}) {
     for (const path of [this.state, this.missions, this.home]) mkdirSync(path, { recursive: true, mode: 0o700 })
-    this.workspace = this.another(overrides)
+    const { workspace, checkpoints } = this.worktrees(overrides)
+    this.workspace = workspace
+    this.checkpoints = checkpoints
   }
 
   another(overrides: Partial<WorkspaceDeps> = {}): Workspace {
-    return createWorkspace({
+    return this.worktrees(overrides).workspace
+  }
+
+  worktrees(overrides: Partial<WorkspaceDeps> = {}) {
+    return createWorktrees({
       stateDir: this.state,
       missionsPath: this.missions,
       refuseHome: async (path) => this.#refuseHome(path),

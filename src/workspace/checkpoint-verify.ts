@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { createZstdDecompress } from 'node:zlib'
+import type { Checkpoint, CheckpointManifest } from '../contract/checkpoint.ts'
+import { checkpointManifest, checkpointState } from '../contract/checkpoint.ts'
+import { LazarusError } from '../kernel/errors.ts'
+import { ARCHIVE, CONTEXT, checkpointOf, directoryOf, MANIFEST, openOwn, STATE, sha256 } from './checkpoint-files.ts'
+import { requireDirectories } from './durable.ts'
+import { TarCheck } from './tar-check.ts'
+import { TarFault } from './tar-header.ts'
+
+/** What any checkpoint may hold at its top. */
+const PARTS = ['upper', 'tree', 'home']
+const READ_BYTES = 1024 ** 2
+const MOST_JSON_BYTES = 64 * 1024 ** 2
+
+/** Takes the tar while it is read, checked up to each chunk; the whole is proven only when reading has ended. */
+export type TarSink = (tar: AsyncIterable<Uint8Array>) => Promise<void>
+
+export interface Verified {
+  /** Of all files of the checkpoint. */
+  readonly bytes: number
+  readonly entries: number
+  /** Top directories of the archive. */
+  readonly parts: ReadonlySet<string>
+}
+
+/**
+ * Reads a checkpoint whole, as if everything but the ledger's entry were hostile: what is not exactly what was
+ * written then is checkpoint_corrupt.
+ */
+export async function verifyCheckpoint(
+  missions_path: string,
+  checkpoint: Checkpoint,
+  abort: AbortSignal,
+  sink: TarSink = drain,
+): Promise<Verified> {
+  try {
+    const directory = directoryOf(missions_path, checkpoint)
+    requireDirectories(missions_path, directory)
+    const small = await verifyFiles(directory, checkpoint)
+    const tar = await verifyArchive(join(directory, ARCHIVE), checkpoint, abort, sink)
+    return { bytes: small + checkpoint.bytes, entries: tar.entries, parts: tar.parts }
+  } catch (error) {
+    abort.throwIfAborted()
+    throw asCorrupt(checkpoint, error)
+  }
+}
+
+const drain: TarSink = async (tar) => {
+  for await (const _ of tar);
+}
+
+/** Of manifest, state and context: what they say is what the ledger says. Answers their size. */
+async function verifyFiles(directory: string, checkpoint: Checkpoint): Promise<number> {
+  const [manifest_text, state, context] = await Promise.all(
+    [MANIFEST, STATE, CONTEXT].map((name) => readSmall(directory, name)),
+  )
+  if (sha256(manifest_text!) !== checkpoint.manifest_sha256)
+    throw new Flaw('manifest.json is not the one of the ledger')
+  const manifest = parse(manifest_text!)
+  const entry = checkpointOf(manifest, manifest_text!, checkpoint.took_ms)
+  if (!isDeepStrictEqual(entry, { ...checkpoint })) throw new Flaw('manifest.json is of another checkpoint')
+  if (sha256(state!) !== manifest.state_sha256) throw new Flaw('state.json is not the one of the manifest')
+  if (sha256(context!) !== manifest.context_hash) throw new Flaw('context.json is not the one of the manifest')
+  const { mission_id, agent_id } = checkpointState.parse(JSON.parse(state!))
+  if (mission_id !== checkpoint.mission_id || agent_id !== checkpoint.agent_id)
+    throw new Flaw('state.json is of another seat')
+  return [manifest_text, state, context].reduce((sum, text) => sum + Buffer.byteLength(text!), 0)
+}
+
+async function readSmall(directory: string, name: string): Promise<string> {
+  const { file, bytes } = await openOwn(join(directory, name))
+  try {
+    if (bytes > MOST_JSON_BYTES) throw new Flaw(`${name} has ${bytes} bytes`)
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
+const parse = (text: string): CheckpointManifest => checkpointManifest.parse(JSON.parse(text))
+
+async function verifyArchive(
+  path: string,
+  checkpoint: Checkpoint,
+  abort: AbortSignal,
+  sink: TarSink,
+): Promise<TarCheck> {
+  const { file, bytes } = await openOwn(path)
+  const hash = createHash('sha256')
+  const tar = new TarCheck({ parts: PARTS, max_bytes: checkpoint.content_bytes, max_entries: checkpoint.entries })
+  try {
+    if (bytes !== checkpoint.bytes) throw new Flaw(`${ARCHIVE} has ${bytes} bytes and not ${checkpoint.bytes}`)
+    const source = file.createReadStream({ autoClose: false, highWaterMark: READ_BYTES })
+    const hashing = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        hash.update(chunk)
+        done(null, chunk)
+      },
+    })
+    const checked = async function* (chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        tar.push(chunk)
+        yield chunk
+      }
+    }
+    await pipeline(source, hashing, createZstdDecompress({ chunkSize: READ_BYTES }), checked, sink, { signal: abort })
+  } finally {
+    await file.close()
+  }
+  if (hash.digest('hex') !== checkpoint.sha256) throw new Flaw(`${ARCHIVE} is not the one of the ledger`)
+  tar.end()
+  if (tar.entries !== checkpoint.entries || tar.bytes !== checkpoint.content_bytes)
+    throw new Flaw(`${ARCHIVE} holds ${tar.entries} entries and ${tar.bytes} bytes`)
+  return tar
+}
+
+/** Whether the compressed archive is, byte for byte, the one of the ledger. */
+export async function isArchiveSound(directory: string, { bytes, sha256 }: Checkpoint, abort: AbortSignal) {
+  const opened = await openOwn(join(directory, ARCHIVE)).catch(() => null)
+  if (opened === null) return false
+  try {
+    if (opened.bytes !== bytes) return false
+    const hash = createHash('sha256')
+    const source = opened.file.createReadStream({ autoClose: false, highWaterMark: READ_BYTES, signal: abort })
+    for await (const chunk of source) hash.update(chunk)
+    return hash.digest('hex') === sha256
+  } finally {
+    await opened.file.close()
+  }
+}
+
+/** Something that differs from what was written. */
+class Flaw extends Error {}
+
+function asCorrupt(checkpoint: Checkpoint, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  const what = code === 'ENOENT' ? 'a file of it is missing' : isOurFlaw(error) ? (error as Error).message : null
+  if (what === null) return error
+  const { checkpoint_id, mission_id, agent_id } = checkpoint
+  return new LazarusError(
+    'checkpoint_corrupt',
+    `The checkpoint ${checkpoint_id} of ${agent_id} in mission ${mission_id} is not what was written: ${what}`,
+    { details: { checkpoint_id }, cause: error },
+  )
+}
+
+/** Everything but what the host itself is at fault for: a full disk, too few descriptors, an error of the airlock. */
+function isOurFlaw(error: unknown): boolean {
+  if (error instanceof Flaw || error instanceof TarFault || error instanceof SyntaxError) return true
+  const { code, name } = error as { code?: unknown; name?: unknown }
+  return (
+    name === 'ZodError' ||
+    code === 'EINVAL' ||
+    code === 'ELOOP' ||
+    (typeof code === 'string' && /^(ZSTD_|Z_)/.test(code))
+  )
+}

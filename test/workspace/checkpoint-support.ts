@@ -1,0 +1,50 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Checkpoint } from '../../src/contract/checkpoint.ts'
+import type { CheckpointOrder, CheckpointStore } from '../../src/ports/checkpoint-store.ts'
+import type { SeatLayer } from '../../src/ports/workspace.ts'
+import { never, type TestBed, TestSeat } from './support.ts'
+
+export function orderFor({ seat, role, base }: SeatLayer, overrides: Partial<CheckpointOrder> = {}): CheckpointOrder {
+  return {
+    generation: 1,
+    sequence: 1,
+    reason: 'a test',
+    paused: true,
+    state: {
+      ...seat,
+      role,
+      status: 'active',
+      generation: 1,
+      isolation_level: 'level_2',
+      branch: `mission/${seat.agent_id}`,
+      base: { repo: base.repo, ref: base.ref, commit: base.commit },
+      collected: null,
+    },
+    context: { command: ['agent'], resume_command: ['agent', '--resume'], env_names: ['KEY'], session: { id: 's1' } },
+    previous: null,
+    unchanged: 'share',
+    ...overrides,
+  }
+}
+
+export const take = async (
+  { bed, layer }: TestSeat,
+  overrides: Partial<CheckpointOrder> = {},
+  store: CheckpointStore = bed.checkpoints,
+): Promise<Checkpoint> => (await store.take(layer, orderFor(layer, overrides), never))!
+
+/** Stage and swap, as a restore does; answers the seat with its mounts. */
+export async function restore(seat: TestSeat, from: Checkpoint, store = seat.bed.checkpoints): Promise<TestSeat> {
+  await store.stage(seat.layer, from, never)
+  await store.swap(seat.layer, from)
+  return new TestSeat(seat.bed, seat.layer, await seat.bed.workspace.openSeat(seat.layer))
+}
+
+export const checkpointsOf = (bed: TestBed, { mission_id, agent_id }: { mission_id: string; agent_id: string }) =>
+  join(bed.missions, mission_id, 'checkpoints', agent_id)
+
+export const filesOf = ({ bed }: TestSeat, checkpoint: Checkpoint): string =>
+  join(checkpointsOf(bed, checkpoint), checkpoint.checkpoint_id)
+
+export const listed = ({ bed, layer }: TestSeat): readonly string[] => readdirSync(checkpointsOf(bed, layer.seat))
