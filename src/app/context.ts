@@ -8,7 +8,12 @@ import type { Adapters } from './adapters.ts'
 import type { HealthBoard } from './health-board.ts'
 import type { HostProbe } from './host-report.ts'
 import type { MissionBook } from './mission-book.ts'
-import type { Milestones } from './pit-status.ts'
+
+/** What the pit has got through since its start. */
+export interface Milestones {
+  recovered: boolean
+  last_sweep_ms: number | null
+}
 
 export interface Context extends Adapters {
   readonly book: MissionBook

@@ -11,6 +11,7 @@ import { addCheckpointVerb } from './verbs/checkpoint.ts'
 import { addCheckpointsVerb } from './verbs/checkpoints.ts'
 import { addCollectVerb } from './verbs/collect.ts'
 import { addCompletionVerb } from './verbs/completion.ts'
+import { addDeadManVerb } from './verbs/dead-man.ts'
 import { addDestroyVerb } from './verbs/destroy.ts'
 import { addDiffVerb } from './verbs/diff.ts'
 import { addDoctorVerb } from './verbs/doctor.ts'
@@ -28,6 +29,7 @@ import { addReviveVerb } from './verbs/revive.ts'
 import { addRunVerb } from './verbs/run.ts'
 import { addSeatVerbs } from './verbs/seat.ts'
 import { addServeVerb } from './verbs/serve.ts'
+import { addServiceVerbs } from './verbs/service.ts'
 import { addStatusVerb } from './verbs/status.ts'
 import { addVersionVerb } from './verbs/version.ts'
 import { addWithdrawVerb } from './verbs/withdraw.ts'
@@ -44,7 +46,7 @@ const GROUPS: readonly (readonly [heading: string, add: readonly ((program: Comm
     [addCheckpointVerb, addCheckpointsVerb, addRestoreVerb, addReviveVerb, addRevivalsVerb, addIncidentsVerb],
   ],
   ['Homes and cells:', [addHomeVerbs, addCellVerbs]],
-  ['The pit:', [addServeVerb, addStatusVerb, addDoctorVerb, addEventsVerb]],
+  ['The pit:', [addServeVerb, addStatusVerb, addDoctorVerb, addEventsVerb, addServiceVerbs, addDeadManVerb]],
   ['This program:', [addCompletionVerb, addVersionVerb]],
 ]
 
@@ -79,7 +81,7 @@ export async function runCli(argv: readonly string[], io: Io, settings: CliSetti
   }, settings.version)
   prepare(program, io)
   try {
-    await program.parseAsync([...argv], { from: 'user' })
+    await program.parseAsync(spelled(argv), { from: 'user' })
     return exit
   } catch (error) {
     if (error instanceof CommanderError) return usageExit(error)
@@ -88,6 +90,10 @@ export async function runCli(argv: readonly string[], io: Io, settings: CliSetti
     return explain(error, io, json)
   }
 }
+
+/** The original's own spelling, without a verb. */
+const spelled = (argv: readonly string[]): string[] =>
+  argv[0] === '--create-config' || argv[0] === '--status' ? ['serve', ...argv] : [...argv]
 
 /** Every command, the nested ones too: errors are thrown, words go to the given streams. */
 function prepare(command: Command, io: Io): void {

@@ -1,5 +1,8 @@
 import type { Readable, Writable } from 'node:stream'
+import type { DeadManReport } from '../contract/dead-man.ts'
 import type { HostReport } from '../contract/host.ts'
+import type { LifeSigns } from '../contract/pit.ts'
+import type { InstalledService, UninstalledService } from '../contract/service.ts'
 
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number }
 
@@ -28,6 +31,16 @@ export interface LocalPit {
   doctor(state_dir: string): Promise<HostReport>
   /** A pit for the time of one command. */
   start(state_dir: string): Promise<{ readonly socket: string; close(): Promise<void> }>
+  createConfig(state_dir: string, force: boolean): Promise<{ readonly path: string; readonly replaced: boolean }>
+  lifeSigns(state_dir: string): Promise<LifeSigns>
+  /** One look from outside the pit. */
+  deadMan(state_dir: string): Promise<DeadManReport>
+  readonly service: {
+    install(state_dir: string, start: boolean): Promise<InstalledService>
+    uninstall(): Promise<UninstalledService>
+    /** Unit → its text. */
+    print(state_dir: string): Promise<Readonly<Record<string, string>>>
+  }
 }
 
 export interface CliSettings {

@@ -8,8 +8,17 @@ import { readSettings } from './settings.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** What the CLI does without a running pit. The only module behind which fastify, dockerode and SQLite are loaded. */
-export function createLocalPit(env: Environment, uid: number, pid: number): LocalPit {
+interface Process {
+  readonly uid: number
+  readonly pid: number
+  readonly exit: (code: number) => void
+}
+
+/** What the CLI does as a pit, or in the place of one. The only module behind which fastify, dockerode and SQLite are loaded. */
+export function createLocalPit(
+  env: Environment,
+  { uid, pid, exit }: Process,
+): Pick<LocalPit, 'serve' | 'doctor' | 'start'> {
   return {
     serve: ({ state_dir, listen, log_to_file, stop, onListening }: ServeRequest) =>
       serve({
@@ -17,7 +26,9 @@ export function createLocalPit(env: Environment, uid: number, pid: number): Loca
         foreground: !log_to_file,
         uid: outerUid(uid),
         pid,
+        invitation: { socket: env.NOTIFY_SOCKET, watchdog_usec: env.WATCHDOG_USEC, watchdog_pid: env.WATCHDOG_PID },
         stop,
+        exit,
         onListening: ({ listening }) => onListening(listening),
       }),
     doctor: (state_dir) => probeHost(readSettings(env, { stateDir: state_dir })),

@@ -5,9 +5,26 @@ import { VERSION } from './version.ts'
 
 const { env, stdin, stdout, stderr } = process
 
-/** Everything behind this import is heavy, and most verbs only talk to a pit. */
-const local = async (): Promise<LocalPit> =>
-  (await import('./local-pit.ts')).createLocalPit(env, process.getuid?.() ?? -1, process.pid)
+const exit = (code: number): never => process.exit(code)
+
+/** Everything behind these imports is heavy, and most verbs only talk to a pit. */
+const pit = async () =>
+  (await import('./local-pit.ts')).createLocalPit(env, { uid: process.getuid?.() ?? -1, pid: process.pid, exit })
+const operator = async () => (await import('./local-operator.ts')).createLocalOperator(env, process.getuid?.() ?? -1)
+
+const local: LocalPit = {
+  serve: async (request) => (await pit()).serve(request),
+  doctor: async (directory) => (await pit()).doctor(directory),
+  start: async (directory) => (await pit()).start(directory),
+  createConfig: async (directory, force) => (await operator()).createConfig(directory, force),
+  lifeSigns: async (directory) => (await operator()).lifeSigns(directory),
+  deadMan: async (directory) => (await operator()).deadMan(directory),
+  service: {
+    install: async (directory, start) => (await operator()).service.install(directory, start),
+    uninstall: async () => (await operator()).service.uninstall(),
+    print: async (directory) => (await operator()).service.print(directory),
+  },
+}
 
 /** The CLI on this process: its streams, its environment, its signals. Resolves to the exit code. */
 export function runOnProcess(state_dir: string): Promise<number> {
@@ -28,11 +45,7 @@ export function runOnProcess(state_dir: string): Promise<number> {
       environment: env,
       uid: process.getuid?.() ?? -1,
       random: () => randomUUID(),
-      local: {
-        serve: async (request) => (await local()).serve(request),
-        doctor: async (directory) => (await local()).doctor(directory),
-        start: async (directory) => (await local()).start(directory),
-      },
+      local,
       interrupted: onInterrupt(),
     },
   )

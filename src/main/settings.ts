@@ -1,8 +1,8 @@
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Config, config as configSchema } from '../contract/config.ts'
-import { problemsOf } from '../contract/problems.ts'
+import type { Config } from '../contract/config.ts'
 import { LazarusError } from '../kernel/errors.ts'
+import { type CreatedConfig, createConfig, readConfig } from './config-file.ts'
 import { stateDirOf } from './state-dir.ts'
 
 /** Everything that the environment and the configuration file decide, read once. */
@@ -36,7 +36,7 @@ export interface Overrides {
 
 export function readSettings(env: Environment, overrides: Overrides = {}): Settings {
   const home = env.HOME ?? '/'
-  const configPath = env.LAZARUS_CONFIG ?? join(home, '.lazarus', 'config.json')
+  const configPath = configPathOf(env)
   const config = readConfig(configPath, env.LAZARUS_CONFIG !== undefined)
   const stateDir = stateDirOf(env, overrides.stateDir)
   return {
@@ -54,6 +54,13 @@ export function readSettings(env: Environment, overrides: Overrides = {}): Setti
     remoteEnvironment: pick(env, REMOTE_NAMES),
   }
 }
+
+const configPathOf = (env: Environment): string =>
+  resolve(env.LAZARUS_CONFIG ?? join(env.HOME ?? '/', '.lazarus', 'config.json'))
+
+/** The defaults of this machine, written where this environment looks for the configuration. */
+export const writeDefaults = (env: Environment, stateDir: string, force: boolean): Promise<CreatedConfig> =>
+  createConfig(configPathOf(env), defaultMissionsPath(stateDir), force)
 
 const PODMAN_NAMES = [
   'PATH',
@@ -96,38 +103,6 @@ function defaultMissionsPath(stateDir: string): string {
   } catch {
     return join(stateDir, 'missions')
   }
-}
-
-function readConfig(path: string, required: boolean): Config {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    if (!required && (error as NodeJS.ErrnoException).code === 'ENOENT') return configSchema.parse({})
-    throw new LazarusError('invalid_request', `The configuration ${path} cannot be read: ${(error as Error).message}`, {
-      cause: error,
-      remedy: 'Correct the path in LAZARUS_CONFIG, or make the file readable.',
-    })
-  }
-  return parseConfig(path, text)
-}
-
-function parseConfig(path: string, text: string): Config {
-  const remedy = `Correct ${path}.`
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new LazarusError('invalid_request', `The configuration ${path} is not JSON: ${(error as Error).message}`, {
-      cause: error,
-      remedy,
-    })
-  }
-  const parsed = configSchema.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw new LazarusError('invalid_request', `The configuration ${path} is wrong: ${problemsOf(parsed.error)}`, {
-    remedy,
-  })
 }
 
 function checkListen(listen: string): string {

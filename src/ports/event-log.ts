@@ -8,6 +8,11 @@ export interface ReadOptions {
   readonly limit?: number
 }
 
+/** What a watchdog asks: resolves when one durable write was made and read back; rejects when the ledger says why not. */
+export interface Pulse {
+  pulse(): Promise<void>
+}
+
 /**
  * The ledger: append-only, one total order, one stream per mission. `append` resolves when the events are
  * durable; concurrent appends share one commit. A wrong `expected_version` is a `conflict` and appends nothing.

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { DomainEvent, RecordedEvent } from '../contract/event.ts'
 import { type Clock, isoTime } from '../kernel/clock.ts'
 import { isLazarusError, LazarusError } from '../kernel/errors.ts'
-import type { EventLog, ReadOptions } from '../ports/event-log.ts'
+import type { EventLog, Pulse, ReadOptions } from '../ports/event-log.ts'
 import { type AppendRequest, type EventRow, eventOf, prepareAppend, rowsOf } from './event-row.ts'
 import { Arrivals, followLog } from './follow-log.ts'
 import { GroupCommit, type Outcome } from './group-commit.ts'
@@ -15,7 +15,7 @@ const PAGE = 500
 type Appended = readonly EventRow[]
 
 /** The ledger on SQLite: one writer, group commit, answered after COMMIT. */
-class SqliteLog implements EventLog {
+class SqliteLog implements EventLog, Pulse {
   readonly #path: string
   readonly #clock: Clock
   readonly #db: DatabaseSync
@@ -58,6 +58,18 @@ class SqliteLog implements EventLog {
 
   head(): number {
     return this.#head
+  }
+
+  /** The version is written over itself: a commit like every other, which adds nothing to the ledger. */
+  async pulse(): Promise<void> {
+    try {
+      const { user_version } = this.#db.prepare('PRAGMA user_version').get() ?? {}
+      this.#db.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${Number(user_version)}; COMMIT`)
+      this.#events.head()
+    } catch (error) {
+      if (this.#db.isOpen && this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw ledgerError(error, this.#path)
+    }
   }
 
   /** Commits what is queued, ends every follower, gives the lock back. */
@@ -120,7 +132,7 @@ export interface SqliteLogOptions {
 }
 
 /** Opens or makes the ledger. Throws pit_already_running when another process has it, ledger_unusable when it is damaged. */
-export function createSqliteLog({ path, clock, max_pages }: SqliteLogOptions): EventLog {
+export function createSqliteLog({ path, clock, max_pages }: SqliteLogOptions): EventLog & Pulse {
   const db = openLedger(path)
   try {
     if (max_pages !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(max_pages)}`)

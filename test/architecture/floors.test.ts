@@ -12,6 +12,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   store: 4,
   workspace: 4,
   homes: 4,
+  alerts: 4,
   gateways: 4,
   http: 5,
   cli: 5,

@@ -3,12 +3,10 @@ import { sourceAround, sourceOf } from '../../src/cli/hand-over.ts'
 import { Session } from '../../src/cli/session.ts'
 import type { CliSettings } from '../../src/cli/settings.ts'
 import { asLazarusError } from '../../src/kernel/errors.ts'
+import { NO_LOCAL_PIT } from './no-local-pit.ts'
 
 /** One hand-over as the user that runs this: <state_dir> <working directory> [<repo>]. Prints what came of it. */
 const [state_dir = '', cwd = '', repo] = process.argv.slice(2)
-const never = async () => {
-  throw new Error('no pit here')
-}
 const settings: CliSettings = {
   version: '0',
   state_dir,
@@ -18,7 +16,7 @@ const settings: CliSettings = {
   environment: process.env,
   uid: process.getuid!(),
   random: () => String(process.pid),
-  local: { serve: never, doctor: never, start: never },
+  local: NO_LOCAL_PIT,
   interrupted: new AbortController().signal,
 }
 const io = { stdin: new PassThrough(), stdout: process.stdout, stderr: process.stderr, cwd, now: () => Date.now() }

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest'
 import { type Source, sourceAround, sourceOf } from '../../src/cli/hand-over.ts'
 import { Session } from '../../src/cli/session.ts'
 import type { CliSettings } from '../../src/cli/settings.ts'
+import { NO_LOCAL_PIT } from './no-local-pit.ts'
 import { scratch } from './terminal.ts'
 
 const IDENTITY = ['-c', 'user.name=Ana', '-c', 'user.email=ana@example.org', '-c', 'protocol.file.allow=always']
@@ -36,9 +37,6 @@ interface Bench {
 }
 
 function bench(dir: string, cwd: string, over: Partial<CliSettings> = {}): Bench {
-  const never = async () => {
-    throw new Error('no pit here')
-  }
   const stderr = new PassThrough()
   let told = ''
   stderr.on('data', (chunk) => {
@@ -53,7 +51,7 @@ function bench(dir: string, cwd: string, over: Partial<CliSettings> = {}): Bench
     environment: process.env,
     uid: process.getuid!(),
     random: () => randomUUID(),
-    local: { serve: never, doctor: never, start: never },
+    local: NO_LOCAL_PIT,
     interrupted: new AbortController().signal,
     ...over,
   }

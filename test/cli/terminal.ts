@@ -7,6 +7,7 @@ import type { Application } from '../../src/app/application.ts'
 import { runCli } from '../../src/cli/program.ts'
 import type { CliSettings, LocalPit } from '../../src/cli/settings.ts'
 import { AT, type Stage } from '../http/stage.ts'
+import { NO_LOCAL_PIT } from './no-local-pit.ts'
 
 export interface Ran {
   readonly code: number
@@ -40,10 +41,6 @@ function memory(tty: boolean, onOutput: (text: string) => void = () => {}) {
   return { stream: Object.assign(stream, { isTTY: tty, columns: 100 }), text }
 }
 
-const noPit = async (): Promise<never> => {
-  throw new Error('this test starts no pit')
-}
-
 /** One command line, in memory. Five minutes have passed since AT. */
 export async function lazarus(argv: readonly string[], terminal: Terminal = {}): Promise<Ran> {
   const out = memory(terminal.tty ?? false, terminal.onOutput)
@@ -57,7 +54,7 @@ export async function lazarus(argv: readonly string[], terminal: Terminal = {}):
     environment: terminal.environment ?? process.env,
     uid: process.getuid!(),
     random: () => randomUUID(),
-    local: { serve: noPit, doctor: noPit, start: noPit, ...terminal.local },
+    local: { ...NO_LOCAL_PIT, ...terminal.local },
     interrupted: terminal.interrupted ?? new AbortController().signal,
   }
   const io = {

@@ -1,5 +1,6 @@
 import type { SomeHandlers } from '../handler.ts'
 
-export const hostHandlers: SomeHandlers<'host'> = {
+export const hostHandlers: SomeHandlers<'host' | 'status'> = {
   host: ({ app, query }) => app.host({ refresh: query.refresh ?? false }),
+  status: async ({ app }) => app.status(),
 }
