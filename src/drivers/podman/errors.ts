@@ -28,9 +28,9 @@ const TRANSLATIONS: readonly Translation[] = [
     remedy: 'Delegate the cgroup controllers cpu, memory and pids to the operator, or allow the degradation by name.',
   },
   {
-    when: /container .*paused|is paused/i,
+    when: /container .*paused|is paused|container state improper/i,
     code: 'conflict',
-    remedy: 'Resume the mission first.',
+    remedy: 'Somebody paused or stopped the container with podman; resume the mission, or wait for its revival.',
   },
   { when: /no such image|image not known|repository name must have/i, code: 'image_unavailable' },
   {
@@ -49,6 +49,8 @@ const textOf = (error: ForeignError): string => error.json?.message ?? error.mes
 
 export const statusOf = (error: unknown): number | null => (error as ForeignError | null)?.statusCode ?? null
 export const isGone = (error: unknown): boolean => statusOf(error) === 404
+export const isImproper = (error: unknown): boolean =>
+  /container state improper/i.test(textOf((error ?? {}) as ForeignError))
 export const isConflict = (error: unknown): boolean =>
   statusOf(error) === 409 || /name .* is already in use|already in use/i.test(textOf(error as ForeignError))
 

@@ -6,7 +6,7 @@ import { killMarked } from './cell-processes.ts'
 import type { PodmanClient } from './client.ts'
 import { feed, receive } from './conversation.ts'
 import type { Step } from './deps.ts'
-import { isGone, translate } from './errors.ts'
+import { isGone, isImproper, translate } from './errors.ts'
 import { frames } from './frames.ts'
 import { environmentLines, type Launch, launchArguments, toDrop } from './launch.ts'
 
@@ -23,6 +23,8 @@ export interface ExecTarget {
   readonly started: (exec: string) => void
 }
 
+const LAG_MS = 2_000
+
 const AWAY: ExecOutcome = { exit_code: null, signal: null }
 const KILLED: ExecOutcome = { exit_code: 137, signal: 'SIGKILL' }
 
@@ -38,10 +40,10 @@ export async function runExec(
   const mark = randomInt(2 ** 20, 2 ** 46)
   try {
     step('exec.create')
-    const id = await client.createExec(target.container, request(target, exec, mark))
+    const id = await onceProper(target, () => client.createExec(target.container, request(target, exec, mark)))
     if (abort.aborted) return KILLED
     step('exec.start')
-    const stream = await client.startExec(id)
+    const stream = await onceProper(target, () => client.startExec(id))
     target.started(id)
     await converse(stream, target, exec, onOutput, abort, mark)
     if (abort.aborted) return target.alive() ? KILLED : AWAY
@@ -49,6 +51,21 @@ export async function runExec(
   } catch (error) {
     if (isGone(error) || !target.alive()) return AWAY
     throw translate(error, `The command ${JSON.stringify(exec.command[0])} could not be run in the cell`)
+  }
+}
+
+/**
+ * Podman's books lag behind the kernel: right after the start it may call the state of a container improper that runs.
+ * One that does not is told apart by its process, not by these words.
+ */
+async function onceProper<T>({ alive }: ExecTarget, call: () => Promise<T>): Promise<T> {
+  for (const deadline = performance.now() + LAG_MS; ; ) {
+    try {
+      return await call()
+    } catch (error) {
+      if (!isImproper(error) || !alive() || performance.now() > deadline) throw error
+      await new Promise((go) => setTimeout(go, 10))
+    }
   }
 }
 

@@ -11,15 +11,21 @@ const WITHIN_MS = 5_000
 /**
  * By the container's own cgroup, in less than a millisecond: an exec that comes meanwhile waits. Where that is not ours
  * to write, by Podman, which then refuses execs; in a container without a cgroup of its own by stopping each process.
+ * `ours`: ids of those that this pit has frozen.
  */
 export async function freezeOrThaw(
-  client: PodmanClient,
+  client: () => Promise<PodmanClient>,
   { pid, id }: { pid: number; id: string },
   to: 'freeze' | 'thaw',
+  ours: Set<string>,
 ): Promise<void> {
   const cgroup = containerCgroup(pid, id)
   if (cgroup === null) return signalAll(pid, to === 'freeze' ? 'SIGSTOP' : 'SIGCONT')
-  if (!(await byCgroup(cgroup, to === 'freeze'))) await byPodman(client, id, to)
+  if (to === 'freeze') ours.add(id)
+  // Somebody may have paused it with podman, which then must know of the end of that, or it takes no exec.
+  const byOthers = to === 'thaw' && !ours.delete(id) && isFrozen(cgroup)
+  if (byOthers || !(await byCgroup(cgroup, to === 'freeze'))) await byPodman(await client(), id, to)
+  if (byOthers) await byCgroup(cgroup, false)
 }
 
 /** false: the cgroup is not ours to write. One that has gone needs neither. */

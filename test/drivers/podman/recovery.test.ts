@@ -41,14 +41,6 @@ describe('level_3 podman behind our back', () => {
     await harness.driver.destroy(handle)
   })
 
-  it('calls gone what somebody removed, and destroys the rest of it', async () => {
-    const { spec, handle } = await spawn()
-    execFileSync('podman', ['rm', '--force', '--time', '0', handle.container_id!])
-    await told(spec)
-    expect(await harness.driver.adopt(handle)).toEqual({ state: 'gone' })
-    expect(await harness.driver.destroy(handle)).toEqual({ processes: 0, containers: 0, mounts: 0 })
-  })
-
   it('tells a death also when the monitor was killed: the runtime has no record', async () => {
     const { spec, handle } = await spawn()
     process.kill(processFact(handle.pid!)!.parent, 'SIGKILL')
