@@ -28,9 +28,9 @@ const TRANSLATIONS: readonly Translation[] = [
     remedy: 'Delegate the cgroup controllers cpu, memory and pids to the operator, or allow the degradation by name.',
   },
   {
-    when: /container .*paused|is paused|container state improper/i,
+    when: /container .*paused|is paused/i,
     code: 'conflict',
-    remedy: 'Somebody paused or stopped the container with podman; resume the mission, or wait for its revival.',
+    remedy: 'Resume the mission first; what was paused with podman is resumed with podman unpause.',
   },
   { when: /no such image|image not known|repository name must have/i, code: 'image_unavailable' },
   {

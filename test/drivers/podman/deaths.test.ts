@@ -6,6 +6,8 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SandboxHandle } from '../../../src/contract/seat.ts'
 import { monitorOf, processesOf } from '../../../src/drivers/podman/cell-processes.ts'
+import { PodmanClient } from '../../../src/drivers/podman/client.ts'
+import { runExec } from '../../../src/drivers/podman/exec.ts'
 import { isAlive } from '../../../src/linux/process.ts'
 import type { ExitNotice, SandboxSpec } from '../../../src/ports/cell-driver.ts'
 import { never, until } from '../../conformance/cell-driver/trial.ts'
@@ -13,6 +15,7 @@ import { openHarness, type PodmanHarness } from './harness.ts'
 
 const podman = (...args: string[]) =>
   execFileSync('podman', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const serviceDirectory = ({ deps }: PodmanHarness) => join(deps.runtimeDir, `lazarus-${deps.stateKey.slice(0, 8)}`)
 const anotherBoot = '00000000-0000-0000-0000-000000000000:1'
 
 describe('level_3 podman deaths behind the back of the pit', () => {
@@ -94,8 +97,7 @@ describe('level_3 podman deaths behind the back of the pit', () => {
 
   it('the death of the API service is none of the cells, and theirs are told without it', async () => {
     const { spec, handle } = await spawn()
-    const { deps } = harness
-    const path = join(deps.runtimeDir, `lazarus-${deps.stateKey.slice(0, 8)}`, 'podman.json')
+    const path = join(serviceDirectory(harness), 'podman.json')
     const service = JSON.parse(readFileSync(path, 'utf8'))
     process.kill(service.pid, 'SIGKILL')
     await until('the service is dead', () => !isAlive(service.pid, service.start_time))
@@ -126,13 +128,34 @@ describe('level_3 podman deaths behind the back of the pit', () => {
     await harness.driver.destroy(handle)
   })
 
-  it('an exec that finds the books of Podman behind is tried again until they are right', async () => {
+  it('an exec that comes before Podman calls the container running is tried again until it does', async () => {
     const { spec, handle } = await spawn()
-    podman('pause', handle.container_id!)
+    const image = podman('inspect', '--format', '{{.Image}}', handle.container_id!).trim()
+    const label = `lazarus.state=${harness.deps.stateKey}`
+    const container = podman('create', '--network', 'none', '--label', label, image, 'sleep', 'infinity').trim()
+    const client = new PodmanClient(join(serviceDirectory(harness), 'podman.sock'))
     const exec = { command: ['true'], environment: spec.environment, cwd: '/', stdin: null }
-    const running = harness.driver.exec({ handle, spec }, exec, () => {}, never)
-    await promisify(execFile)('podman', ['unpause', handle.container_id!])
+    let attempts = 0
+    const createExec = client.createExec.bind(client)
+    client.createExec = (id, request) => {
+      attempts += 1
+      return createExec(id, request)
+    }
+    const limits = { limits: spec.policy.limits, memory_by_cgroup: false }
+    const target = { container, init: handle.pid!, alive: () => true, environment: [], limits, started: () => {} }
+    const running = runExec(
+      client,
+      target,
+      exec,
+      () => {},
+      never,
+      () => {},
+    )
+    await until('it was refused', () => attempts > 1)
+    await promisify(execFile)('podman', ['start', container])
     expect(await running).toMatchObject({ exit_code: 0 })
+    client.close()
+    podman('rm', '--force', '--time', '0', container)
     await harness.driver.destroy(handle)
   })
 
