@@ -1,4 +1,5 @@
-import { chmod, mkdir, rm, rmdir } from 'node:fs/promises'
+import { chmodSync, mkdirSync } from 'node:fs'
+import { rm, rmdir } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { SandboxName } from '../contract/ids.ts'
@@ -69,10 +70,10 @@ export class UnixCellDoors implements CellDoor {
 
   /** Inside a level 3 cell another uid connects: the directory and the socket are open, their parent is not. */
   async #listen(name: SandboxName, directory: string): Promise<UnixListener> {
-    await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
-    await chmod(this.#options.directory, 0o700)
-    await mkdir(directory, { recursive: true })
-    await chmod(directory, 0o755)
+    mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 })
+    chmodSync(this.#options.directory, 0o700)
+    mkdirSync(directory, { recursive: true })
+    chmodSync(directory, 0o755)
     return listenUnix({
       path: join(directory, CELL_SOCKET),
       staging: this.#options.directory,

@@ -1,4 +1,5 @@
-import { chmod, open, rename, rm } from 'node:fs/promises'
+import { chmodSync, closeSync, openSync, renameSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 
@@ -30,17 +31,17 @@ export async function listenUnix(options: UnixListenOptions): Promise<UnixListen
     options.onConnection(socket)
   })
   server.maxConnections = options.max_connections
-  const directory = await open(options.staging, 'r')
+  const directory = openSync(options.staging, 'r')
   try {
-    const bound = join(`/proc/self/fd/${directory.fd}`, options.temporary)
+    const bound = join(`/proc/self/fd/${directory}`, options.temporary)
     await listening(server, bound)
-    await chmod(bound, options.mode)
-    await rename(bound, options.path)
+    chmodSync(bound, options.mode)
+    renameSync(bound, options.path)
   } catch (error) {
     server.close()
     throw error
   } finally {
-    await directory.close()
+    closeSync(directory)
   }
   const close = () => closed(server, options.path)
   return {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
+import { constants, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 const SUFFIX = '.tmp'
@@ -20,26 +20,39 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-async function fill(handle: FileHandle, content: string, durable: boolean): Promise<void> {
+async function writeDurably(temporary: string, path: string, content: string): Promise<void> {
   try {
-    await handle.writeFile(content)
-    if (durable) await handle.sync()
-  } finally {
-    await handle.close()
+    const handle = await open(temporary, NEW_FILE, 0o600)
+    try {
+      await handle.writeFile(content)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncDirectory(dirname(path))
+}
+
+/** Into the page cache: that takes less time than a turn of the thread pool for each step. */
+function writeQuickly(temporary: string, path: string, content: string): void {
+  try {
+    writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 })
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
   }
 }
 
 /** Replaces a file as one step, mode 0600: a reader sees the old one or the new one, whole. A symlink is replaced, not followed. */
 export async function writeAtomic(path: string, content: string, { durable }: AtomicOptions): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}${SUFFIX}`)
-  try {
-    await fill(await open(temporary, NEW_FILE, 0o600), content, durable)
-    await rename(temporary, path)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-  if (durable) await syncDirectory(dirname(path))
+  if (durable) await writeDurably(temporary, path, content)
+  else writeQuickly(temporary, path, content)
 }
 
 /** Removes what a process that was killed in `writeAtomic` left. Only while nobody writes in this directory. */

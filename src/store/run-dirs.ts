@@ -1,4 +1,5 @@
-import { mkdir, rm, rmdir } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
+import { rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { SandboxName } from '../contract/ids.ts'
 import type { RunDirs } from '../ports/run-dirs.ts'
@@ -8,7 +9,7 @@ export function createRunDirs(root: string): RunDirs {
   const path = (name: SandboxName) => join(root, name.mission_id, name.agent_id, `g${name.generation}`)
   return {
     async make(name) {
-      await mkdir(path(name), { recursive: true, mode: 0o700 })
+      mkdirSync(path(name), { recursive: true, mode: 0o700 })
       return path(name)
     },
     async remove(name) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { agentId, missionId, type SeatName } from '../contract/ids.ts'
@@ -43,6 +44,7 @@ class FileVault implements SeatVault {
   }
 
   async remove(seat: SeatName): Promise<void> {
+    if (!existsSync(this.#mission(seat))) return // no seat of the mission has an environment
     await rm(this.#path(seat), { force: true })
     await removeTemporaries(this.#mission(seat))
     // The directory goes with its last seat; a seat that is there, or was never put, is no error.

@@ -39,8 +39,8 @@ export async function layStaged(staging: Staging): Promise<void> {
   await together([
     ...writtenBy(form).map((part) => mkdir(join(places.layer, part), { mode: part === 'home' ? 0o700 : 0o755 })),
     ...(form === 'overlay' ? [mkdir(join(places.layer, 'work'), { mode: 0o700 })] : []),
-    layBrief(join(places.layer, 'brief'), layer),
   ])
+  layBrief(join(places.layer, 'brief'), layer)
   const { parts } = await verifyCheckpoint(layers.missions_path, from, staging.abort, (tar) => extract(staging, tar))
   requireForm(form, parts, from)
   const hasWorktree = parts.has('upper') || parts.has('tree')
