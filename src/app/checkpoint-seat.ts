@@ -78,7 +78,7 @@ export async function takeCheckpoint(
     }
     ctx.faults?.('record_checkpoint')
     await ctx.book.commit(mission_id, (now) => checkpointTaken(now, taken))
-    void prune(ctx, mission_id, agent_id, ctx.config.retention)
+    void pruneLater(ctx, mission_id, agent_id)
     return taken
   } catch (error) {
     const failure = asLazarusError(error)
@@ -103,7 +103,9 @@ async function frozen<T>(
   try {
     return await work(true)
   } finally {
-    await driver.signal(seat.handle, 'thaw')
+    // Who paused the mission meanwhile wants it to stay as it is.
+    const isActive = seatOf(ctx.book.get(state.mission_id), seat.agent_id).status === 'active'
+    if (isActive) await driver.signal(seat.handle, 'thaw')
   }
 }
 
@@ -128,8 +130,23 @@ export async function pruneCheckpoints(
 ): Promise<PruneReport> {
   requireLayer(ctx.book.get(mission_id), agent_id, 'checkpoint')
   const { retention } = ctx.config
-  return prune(ctx, mission_id, agent_id, keep === undefined ? retention : { ...retention, checkpoints: keep })
+  const asked = keep === undefined ? retention : { ...retention, checkpoints: keep }
+  return ctx.seatQueue.run(seatKey(mission_id, agent_id), () => prune(ctx, mission_id, agent_id, asked))
 }
+
+/** After the verb that holds the queue of the seat: it may need the very one that is too old. */
+async function pruneLater(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+  if (retired(ctx, mission_id, agent_id, ctx.config.retention).length === 0) return
+  try {
+    await pruneCheckpoints(ctx, mission_id, agent_id, undefined)
+  } catch (error) {
+    const { code, message } = asLazarusError(error)
+    ctx.log.warn({ mission_id, agent_id, code, message }, 'checkpoints past their retention are kept for now')
+  }
+}
+
+const retired = (ctx: Context, mission_id: string, agent_id: string, retention: Context['config']['retention']) =>
+  toPrune(seatOf(ctx.book.get(mission_id), agent_id).checkpoints, retention, ctx.clock.now())
 
 /** The ledger forgets one first, the disk follows: what a crash leaves between is swept. */
 async function prune(
@@ -141,9 +158,10 @@ async function prune(
   const { checkpoints } = seatOf(ctx.book.get(mission_id), agent_id)
   const pruned: string[] = []
   let freed_bytes = 0
-  for (const { checkpoint_id, why } of toPrune(checkpoints, retention, ctx.clock.now())) {
+  for (const { checkpoint_id, why } of retired(ctx, mission_id, agent_id, retention)) {
     const checkpoint = checkpoints.find((candidate) => candidate.checkpoint_id === checkpoint_id)!
     const after = await ctx.book.commit(mission_id, (now) => checkpointPruned(now, agent_id, checkpoint_id, why))
+    ctx.faults?.('remove_checkpoint')
     await ctx.checkpoints.remove(checkpoint)
     const isShared = seatOf(after, agent_id).checkpoints.some(({ sha256 }) => sha256 === checkpoint.sha256)
     if (!isShared) freed_bytes += checkpoint.bytes
@@ -159,8 +177,11 @@ export async function removeCheckpoint(
   agent_id: string,
   checkpoint_id: string,
 ): Promise<Checkpoint> {
-  const checkpoint = checkpointOf(ctx.book.get(mission_id), agent_id, checkpoint_id)
-  await ctx.book.commit(mission_id, (now) => checkpointPruned(now, agent_id, checkpoint_id, 'removed by hand'))
-  await ctx.checkpoints.remove(checkpoint)
-  return checkpoint
+  return ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
+    const checkpoint = checkpointOf(ctx.book.get(mission_id), agent_id, checkpoint_id)
+    await ctx.book.commit(mission_id, (now) => checkpointPruned(now, agent_id, checkpoint_id, 'removed by hand'))
+    ctx.faults?.('remove_checkpoint')
+    await ctx.checkpoints.remove(checkpoint)
+    return checkpoint
+  })
 }

@@ -72,6 +72,7 @@ const EXECUTORS: Record<StepName, Executor> = {
     work.sandbox = await driverFor(ctx, work.state.isolation_level).spawn(spec, work.abort)
   },
   stage_layer: async (ctx, work) => {
+    if (await isLaidOut(ctx, work)) return
     await ctx.checkpoints.stage(layerOf(work.state, work.seat), originOf(ctx, work.state, work.seat), work.abort)
   },
   swap_layer: async (ctx, { state, seat }) => {
@@ -92,6 +93,10 @@ const EXECUTORS: Record<StepName, Executor> = {
     await ctx.vault.remove({ mission_id: state.mission_id, agent_id: seat.agent_id })
   },
 }
+
+/** The layer of a fork is there: its agent may have worked in it since the pit that laid it out died. */
+const isLaidOut = async (ctx: Context, { state, seat }: Work): Promise<boolean> =>
+  !seat.restoring && (await ctx.workspace.isIntact(layerOf(state, seat)))
 
 /** The checkpoint that a layer is laid out of: one that is restored, or one that the seat begins from. */
 function originOf(ctx: Context, state: MissionState, seat: SeatState): Checkpoint {

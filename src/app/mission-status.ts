@@ -33,16 +33,22 @@ async function toEverySeat(
 
 /** The sandboxes end, the layers stay: work can still be collected, then archived or destroyed. */
 export async function completeMission(ctx: Context, mission_id: string): Promise<Mission> {
-  const state = await ctx.book.commit(mission_id, complete)
-  for (const { agent_id } of state.seats.values()) await stopSeat(ctx, mission_id, agent_id, 'mission_completed')
+  await ctx.book.commit(mission_id, complete)
+  await stopSeats(ctx, mission_id)
   return missionView(ctx.book.get(mission_id))
 }
 
 /** The same for one that cannot be done. */
 export async function failMission(ctx: Context, mission_id: string, reason: string): Promise<Mission> {
-  const state = await ctx.book.commit(mission_id, (now) => fail(now, reason))
-  for (const { agent_id } of state.seats.values()) await stopSeat(ctx, mission_id, agent_id, 'mission_failed')
+  await ctx.book.commit(mission_id, (now) => fail(now, reason))
+  await stopSeats(ctx, mission_id)
   return missionView(ctx.book.get(mission_id))
+}
+
+/** Of a mission that is over; also what a pit left that died meanwhile. */
+export async function stopSeats(ctx: Context, mission_id: string): Promise<void> {
+  const { seats, status } = ctx.book.get(mission_id)
+  for (const { agent_id } of seats.values()) await stopSeat(ctx, mission_id, agent_id, `mission_${status}`)
 }
 
 async function stopSeat(ctx: Context, mission_id: string, agent_id: string, noticed_by: string): Promise<void> {

@@ -1,15 +1,16 @@
 import type { SandboxHandle } from '../contract/seat.ts'
 import { checkpointFailed } from '../domain/checkpoints.ts'
-import { orphanReaped, seatExited } from '../domain/decide.ts'
-import { holdsLayer, type MissionState, type SeatState } from '../domain/mission.ts'
+import { isStarting, orphanReaped, seatExited } from '../domain/decide.ts'
+import { holdsLayer, type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { isoTime } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'
 import { type Context, driverFor, moment, sandboxName, seatKey } from './context.ts'
 import { finishArchive, finishDestroy } from './end-mission.ts'
+import { stopSeats } from './mission-status.ts'
 import { releaseSeat } from './release-seat.ts'
 import { finishRestore } from './restore-seat.ts'
-import { spawn } from './spawn-seat.ts'
+import { spawn, unheldToken } from './spawn-seat.ts'
 import { clearDead } from './watch-exits.ts'
 
 /**
@@ -23,6 +24,8 @@ export async function recover(ctx: Context): Promise<void> {
   }
   await reapUnowned(ctx)
 }
+
+const SPAWN_TIMEOUT_MS = 120_000
 
 /** One seat that cannot be recovered must not keep the others from it. */
 async function guarded(ctx: Context, mission: MissionState, task: () => Promise<unknown>): Promise<void> {
@@ -39,6 +42,7 @@ async function guarded(ctx: Context, mission: MissionState, task: () => Promise<
 async function recoverMission(ctx: Context, mission: MissionState): Promise<void> {
   if (mission.status === 'destroying') await finishDestroy(ctx, mission.mission_id)
   if (mission.status === 'archiving') await finishArchive(ctx, mission.mission_id)
+  if (mission.status === 'completed' || mission.status === 'failed') await stopSeats(ctx, mission.mission_id)
 }
 
 async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
@@ -48,11 +52,7 @@ async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState)
     case 'requested':
     case 'spawning':
     case 'reviving':
-      await ctx.seatQueue.run(seatKey(mission_id, seat.agent_id), () =>
-        seat.restoring
-          ? finishRestore(ctx, mission_id, seat.agent_id, null)
-          : spawn(ctx, mission, seat, ctx.clock.monotonic(), AbortSignal.timeout(120_000)),
-      )
+      await ctx.seatQueue.run(seatKey(mission_id, seat.agent_id), () => goOn(ctx, mission_id, seat.agent_id))
       return
     case 'active':
     case 'paused':
@@ -71,6 +71,15 @@ async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState)
   }
 }
 
+/** Runs on what was begun, unless somebody who asked meanwhile has ended it. */
+async function goOn(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+  const state = ctx.book.get(mission_id)
+  const seat = seatOf(state, agent_id)
+  if (state.status === 'destroying' || state.status === 'archiving') return // the seat goes with its mission
+  if (seat.restoring) await finishRestore(ctx, mission_id, agent_id, unheldToken(ctx), false)
+  else if (isStarting(seat)) await spawn(ctx, state, seat, ctx.clock.monotonic(), AbortSignal.timeout(SPAWN_TIMEOUT_MS))
+}
+
 /** A checkpoint that was being taken is gone; one that the ledger lists is whole. */
 async function recoverCheckpoints(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
   const { mission_id } = mission
@@ -86,9 +95,12 @@ const INTERRUPTED = { code: 'interrupted', message: 'The pit ended while the che
 
 async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
   const name = sandboxName(mission.mission_id, seat)
-  const adoption = await driverFor(ctx, mission.isolation_level).adopt(seat.handle!)
+  const driver = driverFor(ctx, mission.isolation_level)
+  const adoption = await driver.adopt(seat.handle!)
   if (adoption.state === 'running') {
     await ctx.door.open(name)
+    // A pit that died between freeze and thaw of a checkpoint, or in the middle of a pause, left it the other way.
+    if (driver.capabilities.freeze) await driver.signal(adoption.handle, seat.status === 'paused' ? 'freeze' : 'thaw')
     return
   }
   const at = isoTime(ctx.clock.now())

@@ -2,10 +2,11 @@ import type { RevivedSeat } from '../contract/seat.ts'
 import { checkpointOf, requireLayer, restored, startRestore } from '../domain/checkpoints.ts'
 import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { restorePlan } from '../domain/plan.ts'
+import { restoreFailed } from '../domain/revival.ts'
 import { seatView } from '../domain/views.ts'
-import { LazarusError } from '../kernel/errors.ts'
+import { asLazarusError, LazarusError } from '../kernel/errors.ts'
 import { takeCheckpoint } from './checkpoint-seat.ts'
-import { type Context, seatKey } from './context.ts'
+import { type Context, moment, seatKey } from './context.ts'
 import { layerOf, runPlan, workOn } from './executors.ts'
 import { hashToken, spawn } from './spawn-seat.ts'
 
@@ -48,21 +49,23 @@ export async function restoreInQueue(
   mission_id: string,
   agent_id: string,
   checkpoint_id: string,
-  token_hash: string | null,
+  token_hash: string,
   abort: AbortSignal,
 ): Promise<MissionState> {
   const before = ctx.book.get(mission_id)
   const seat = requireLayer(before, agent_id, 'restore')
   const checkpoint = checkpointOf(before, agent_id, checkpoint_id)
   try {
+    ctx.faults?.('stage_layer')
     await ctx.checkpoints.stage(layerOf(before, seat), checkpoint, abort)
     await keepPresent(ctx, before, seat, abort)
+    ctx.faults?.('record_restore')
     await ctx.book.commit(mission_id, (now) => startRestore(now, agent_id, checkpoint_id), 'begun')
   } catch (error) {
-    await ctx.checkpoints.unstage({ mission_id, agent_id })
+    await ctx.checkpoints.unstage({ mission_id, agent_id }).catch(() => {}) // the next stage or sweep does it
     throw error
   }
-  return finishRestore(ctx, mission_id, agent_id, token_hash)
+  return finishRestore(ctx, mission_id, agent_id, token_hash, true)
 }
 
 /** A layer that a crash of the host tore is beyond checkpointing: it is why we go back. */
@@ -71,17 +74,27 @@ async function keepPresent(ctx: Context, state: MissionState, seat: SeatState, a
   await takeCheckpoint(ctx, state.mission_id, seat.agent_id, { reason: 'before restore', unchanged: 'skip', abort })
 }
 
-/** Runs, or runs on, a restore whose intent is durable. What was laid out before is found. */
+/**
+ * Runs, or runs on, a restore whose intent is durable. Where it fails, the seat is dead with the layer that it has, and
+ * the policy brings it back.
+ */
 export async function finishRestore(
   ctx: Context,
   mission_id: string,
   agent_id: string,
-  token_hash: string | null,
+  token_hash: string,
+  isStaged: boolean,
 ): Promise<MissionState> {
   const began = ctx.clock.monotonic()
   const state = ctx.book.get(mission_id)
   const abort = AbortSignal.timeout(RESTORE_TIMEOUT_MS)
-  await runPlan(ctx, restorePlan(), workOn(state, seatOf(state, agent_id), abort))
+  try {
+    await runPlan(ctx, restorePlan(isStaged), workOn(state, seatOf(state, agent_id), abort))
+  } catch (error) {
+    const failure = asLazarusError(error)
+    await ctx.book.commit(mission_id, (now) => restoreFailed(now, agent_id, failure, moment(ctx)))
+    throw failure
+  }
   const intended = await ctx.book.commit(mission_id, (now) => restored(now, agent_id, token_hash), 'begun')
   return spawn(ctx, intended, seatOf(intended, agent_id), began, abort)
 }

@@ -12,6 +12,9 @@ import { forkSeat } from './fork-seat.ts'
 import { RESTORE_TIMEOUT_MS, restoreInQueue } from './restore-seat.ts'
 import { hashToken, spawn } from './spawn-seat.ts'
 
+/** Longest that one revival may take, whatever the policy says. */
+const LONGEST_MS = 60 * 60_000
+
 /** By hand: also out of quarantine, from a checkpoint, or with a substitute. */
 export async function reviveSeat(
   ctx: Context,
@@ -54,7 +57,7 @@ export async function reviveInQueue(
   ctx: Context,
   mission_id: string,
   agent_id: string,
-  token_hash: string | null,
+  token_hash: string,
 ): Promise<MissionState> {
   const began = ctx.clock.monotonic()
   const dead = ctx.book.get(mission_id)
@@ -63,16 +66,24 @@ export async function reviveInQueue(
   if (!(await ctx.workspace.isIntact(layerOf(dead, seat)))) {
     return reviveFromCheckpoint(ctx, dead, seat, token_hash)
   }
-  const hold = lastWork(ctx, mission_id, agent_id)
-  const intended = await ctx.book.commit(mission_id, (now) => startRevival(now, agent_id, 'live', token_hash), 'begun')
-  const timeout = AbortSignal.timeout(intended.policies.revive_timeout * 1000)
-  return spawn(ctx, intended, seatOf(intended, agent_id), began, timeout, hold)
+  const timeout = AbortSignal.timeout(Math.min(dead.policies.revive_timeout * 1000, LONGEST_MS))
+  const hold = lastWork(ctx, mission_id, agent_id, timeout)
+  try {
+    const intended = await ctx.book.commit(
+      mission_id,
+      (now) => startRevival(now, agent_id, 'live', token_hash),
+      'begun',
+    )
+    return await spawn(ctx, intended, seatOf(intended, agent_id), began, timeout, hold)
+  } finally {
+    await hold // it reads the layer: the queue of the seat is not given back before
+  }
 }
 
 /** What the dead one left is checkpointed while its successor starts; the successor is let go after that. */
-async function lastWork(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+async function lastWork(ctx: Context, mission_id: string, agent_id: string, abort: AbortSignal): Promise<void> {
   try {
-    await takeCheckpoint(ctx, mission_id, agent_id, { reason: 'before revival', unchanged: 'skip' })
+    await takeCheckpoint(ctx, mission_id, agent_id, { reason: 'before revival', unchanged: 'skip', abort })
   } catch (error) {
     const { code, message } = asLazarusError(error)
     ctx.log.warn({ mission_id, agent_id, code, message }, 'no checkpoint was taken before a revival')
@@ -83,7 +94,7 @@ async function reviveFromCheckpoint(
   ctx: Context,
   state: MissionState,
   seat: SeatState,
-  token_hash: string | null,
+  token_hash: string,
 ): Promise<MissionState> {
   const { mission_id } = state
   const abort = AbortSignal.timeout(RESTORE_TIMEOUT_MS)

@@ -6,11 +6,14 @@ import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { spawnPlan, undoSpawnPlan } from '../domain/plan.ts'
 import { seatView } from '../domain/views.ts'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
-import { type Context, moment, seatKey } from './context.ts'
+import { type Context, driverFor, moment, seatKey } from './context.ts'
 import { runPlan, workOn } from './executors.ts'
 import { requireLevel } from './host-report.ts'
 
 export const hashToken = (token: string): string => hash('sha256', token)
+
+/** The hash of a token that nobody holds: for a generation that the pit itself begins, so that the old one ends. */
+export const unheldToken = ({ entropy }: Pick<Context, 'entropy'>): string => hashToken(entropy.token(32))
 
 export function requireNetwork(network: NetworkMode): void {
   if (network !== 'allowlist') return
@@ -76,7 +79,11 @@ export async function spawn(
   }
   const { handle, effective } = work.sandbox!
   const spawn_ms = ctx.clock.monotonic() - began
-  return ctx.book.commit(state.mission_id, (now) => seatSpawned(now, handle, effective, spawn_ms))
+  const after = await ctx.book.commit(state.mission_id, (now) => seatSpawned(now, handle, effective, spawn_ms))
+  const driver = driverFor(ctx, state.isolation_level)
+  const isPaused = seatOf(after, seat.agent_id).status === 'paused'
+  if (isPaused && driver.capabilities.freeze) await driver.signal(handle, 'freeze')
+  return after
 }
 
 async function undoSpawn(ctx: Context, state: MissionState, seat: SeatState, error: unknown): Promise<LazarusError> {

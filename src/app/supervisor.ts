@@ -3,6 +3,7 @@ import { patience, revivalFailed, timeOutRevival, waiting } from '../domain/revi
 import { asLazarusError } from '../kernel/errors.ts'
 import { type Context, moment, seatKey } from './context.ts'
 import { reviveInQueue, substitute } from './revive-seat.ts'
+import { unheldToken } from './spawn-seat.ts'
 
 /** Node's timers hold no more than this. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -122,7 +123,7 @@ export class Supervisor implements Disposable {
     }
     await ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
       const now = seatOf(ctx.book.get(mission_id), agent_id).revival
-      if (now?.revival_id === revival_id) await reviveInQueue(ctx, mission_id, agent_id, null)
+      if (now?.revival_id === revival_id) await reviveInQueue(ctx, mission_id, agent_id, unheldToken(ctx))
     })
   }
 

@@ -1,5 +1,5 @@
 import type { SeatStatus } from '../contract/seat.ts'
-import { seatExited } from '../domain/decide.ts'
+import { isStarting, seatExited } from '../domain/decide.ts'
 import { type MissionState, seatOf } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { asLazarusError } from '../kernel/errors.ts'
@@ -22,6 +22,7 @@ async function onExit(ctx: Context, { name, exit }: ExitNotice): Promise<void> {
   const { mission_id, agent_id, generation } = name
   try {
     if (!ctx.book.has(mission_id)) return
+    await started(ctx, mission_id, agent_id, generation)
     const decide = (now: MissionState) => seatExited(now, agent_id, generation, exit, moment(ctx))
     const state = await ctx.book.commit(mission_id, decide, 'begun')
     if (state.status === 'completed') await completeMission(ctx, mission_id) // the policy said so: the others end too
@@ -29,6 +30,14 @@ async function onExit(ctx: Context, { name, exit }: ExitNotice): Promise<void> {
   } catch (error) {
     const { code, message } = asLazarusError(error)
     ctx.log.error({ mission_id, agent_id, generation, code, message }, 'a death could not be recorded')
+  }
+}
+
+/** A sandbox may end before its start is recorded: who starts it holds the queue of the seat, and comes first. */
+async function started(ctx: Context, mission_id: string, agent_id: string, generation: number): Promise<void> {
+  const seat = ctx.book.get(mission_id).seats.get(agent_id)
+  if (seat?.generation === generation && isStarting(seat)) {
+    await ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {})
   }
 }
 

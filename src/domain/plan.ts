@@ -32,8 +32,9 @@ export const undoSpawnPlan = (seat: SeatState): readonly SeatStep[] =>
 /** Ends the sandbox and keeps the layer: for a mission that is completed or an agent that died. */
 export const stopPlan = (): readonly SeatStep[] => steps('end_sandbox', 'close_door')
 
-/** Lays the checkpoint out beside the live layer, ends the sandbox, and puts the one in the place of the other. */
-export const restorePlan = (): readonly SeatStep[] => steps('stage_layer', 'end_sandbox', 'close_door', 'swap_layer')
+/** Ends the sandbox, and puts the checkpoint that is laid out beside the live layer in the place of that. */
+export const restorePlan = (isStaged: boolean): readonly SeatStep[] =>
+  steps(...(isStaged ? [] : (['stage_layer'] as const)), 'end_sandbox', 'close_door', 'swap_layer')
 
 /** Saves what is in the layer, then removes every trace of the seat. */
 export const withdrawPlan = (seat: SeatState): readonly SeatStep[] =>

@@ -93,7 +93,9 @@ function tryAgain(
     cause,
     attempt,
     queued_at: isoTime(moment.now_ms),
-    not_before: isoTime(moment.now_ms + backoffMs(substitute === null ? attempt : attempt - state.policies.max_retries)),
+    not_before: isoTime(
+      moment.now_ms + backoffMs(substitute === null ? attempt : attempt - state.policies.max_retries),
+    ),
     deadline: isoTime(moment.now_ms + state.policies.revive_timeout * 1000),
     approval,
     substitute,
