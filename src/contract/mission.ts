@@ -43,6 +43,17 @@ export const cellPolicies = z.strictObject({
 })
 export type CellPolicies = z.infer<typeof cellPolicies>
 
+type Undefaulted<Shape> = { [Key in keyof Shape]: Shape[Key] extends z.ZodDefault<infer Inner> ? Inner : Shape[Key] }
+
+/** What a mission says of its own. No default fills in what it leaves out: there the configuration of the pit counts. */
+const ownPolicies = z
+  .strictObject(
+    Object.fromEntries(
+      Object.entries(cellPolicies.shape).map(([name, schema]) => [name, schema.unwrap()]),
+    ) as unknown as Undefaulted<typeof cellPolicies.shape>,
+  )
+  .partial()
+
 export const missionRequest = z.strictObject({
   mission_name: z
     .string()
@@ -76,7 +87,7 @@ export const missionRequest = z.strictObject({
     .meta({ description: 'Default overlay; clone where overlays do not work, which the mission then says' }),
   max_agents: z.int().min(1).max(10_000).default(10),
   timeout: z.number().positive().max(31_536_000).default(3600).meta({ description: 'Seconds' }),
-  policies: cellPolicies.partial().optional(),
+  policies: ownPolicies.optional(),
   policy: policyOverride.optional().meta({ description: 'Changes to the isolation policy of the level' }),
 })
 export type MissionRequest = z.infer<typeof missionRequest>

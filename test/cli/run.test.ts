@@ -100,6 +100,14 @@ test("mission, seat, command, collect, destroy; output and exit code are the com
   expect(ran.stderr).toContain('homes: unchanged')
 })
 
+test('what ends, ends: nothing is revived in a run unless it is told to', async () => {
+  await using dir = await scratch()
+  const policies = async (...words: string[]) =>
+    (await run([...words, '--', 'true'], { cwd: dir.path })).opened[0]?.request.policies
+  expect(await policies()).toEqual({ auto_revive: 'no' })
+  expect(await policies('--auto-revive', 'yes')).toEqual({ auto_revive: 'yes' })
+})
+
 test('from inside a checkout: a copy of HEAD is handed over, uncommitted changes are told', async () => {
   await using dir = await scratch()
   const path = checkout(join(dir.path, 'app'))

@@ -58,7 +58,7 @@ export function seatNote(seat: Seat, waiting: Waiting, now_ms: number): string |
 
 /** What becomes of a death that is to be undone. */
 export function nextStep({ approval, not_before, substitute }: Revival, now_ms: number): string {
-  const what = substitute === null ? 'revival' : `${substitute} takes over`
+  const what = substitute === null ? 'revival' : `substitution by ${substitute}`
   if (approval === 'needed') return `${what} waits for approval`
   const wait = Date.parse(not_before) - now_ms
   return wait > 0 ? `${what} in ${duration(wait)}` : `${what} under way`
