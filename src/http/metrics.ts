@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Application } from '../app/application.ts'
 
 export interface RequestFacts {
@@ -33,6 +33,18 @@ export function createMetrics(app: Application): Metrics {
   gauge(registry, 'lazarus_seats', 'Seats of those missions', () =>
     app.listMissions({ all: false }).flatMap((mission) => mission.seats.map((seat) => seat.status)),
   )
+  gauge(registry, 'lazarus_agents', 'Agents by health', () =>
+    Object.values(app.health().agents).map((agent) => agent.status),
+  )
+  new Counter({
+    name: 'lazarus_heartbeats_total',
+    help: 'Heartbeats taken since the start of the pit',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(app.heartbeatsTaken())
+    },
+  })
   return {
     observe: ({ method, route, status, ms }) => requests.observe({ method, route, status }, ms / 1000),
     text: () => registry.metrics(),
