@@ -7,6 +7,7 @@ import { buildingName, exists, makePrivateDirectory, removeOwnTree, syncDirector
 import { git, text } from './git.ts'
 import type { Fetched, MirrorDeps } from './mirror-deps.ts'
 import { fetchLocal } from './mirror-local.ts'
+import { packMirror } from './mirror-packs.ts'
 import { fetchRemote } from './mirror-remote.ts'
 import { sweepQuarantines } from './receive.ts'
 import { parseSource, repositoryKey } from './source.ts'
@@ -22,8 +23,8 @@ export interface Resolved {
 export type IsBorrowed = (key: string) => Promise<boolean>
 
 /**
- * Trusted mirrors: bare, ours alone, fetched with our configuration. Nothing is ever deleted in one, because bases
- * and trusted repositories borrow its objects; it goes as a whole, when no base is left and nobody asked for long.
+ * Trusted mirrors: bare, ours alone, fetched with our configuration. No object is ever deleted in one, because bases
+ * and trusted repositories borrow them; it goes as a whole, when no base is left and nobody asked for long.
  */
 export class Mirrors {
   readonly #deps: MirrorDeps
@@ -98,7 +99,11 @@ export class Mirrors {
       await sweepQuarantines(path, unfinished_before_ms)
       const used = await lastUse(path)
       if (used === null) return noteUse(path, this.#deps.clock.now())
-      if (this.#deps.clock.now() - used < this.#deps.unused_ms || (await isBorrowed(key))) return
+      if (this.#deps.clock.now() - used < this.#deps.unused_ms || (await isBorrowed(key))) {
+        const failure = await packMirror(path, unfinished_before_ms)
+        if (failure !== null) this.#deps.onProgress(`the mirror ${key} is left with many small packs: ${failure}`)
+        return
+      }
       this.#deps.faults('mirror.sweep')
       const gone = buildingName(path)
       await rename(path, gone)
