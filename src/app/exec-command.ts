@@ -1,5 +1,6 @@
 import type { ExecRequest, ExecResult } from '../contract/seat.ts'
 import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
+import { timeLimit } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { OnOutput } from '../ports/cell-driver.ts'
 import type { ExecEnd } from './application.ts'
@@ -21,7 +22,7 @@ export async function execStream(
   const state = ctx.book.get(mission_id)
   const seat = runningSeat(state, agent_id)
   const spec = await insideSpec(ctx, state, seat)
-  const timeout = AbortSignal.timeout((request.timeout ?? DEFAULT_TIMEOUT_S) * 1000)
+  const timeout = timeLimit((request.timeout ?? DEFAULT_TIMEOUT_S) * 1000)
   const began = ctx.clock.monotonic()
   const { exit_code, signal } = await driverFor(ctx, state.isolation_level).exec(
     { handle: seat.handle!, spec },

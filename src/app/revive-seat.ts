@@ -4,6 +4,7 @@ import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { replaced, requireRevivable, startRevival } from '../domain/revival.ts'
 import { seatView } from '../domain/views.ts'
+import { timeLimit } from '../kernel/clock.ts'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
 import { takeCheckpoint } from './checkpoint-seat.ts'
 import { type Context, seatKey } from './context.ts'
@@ -11,9 +12,6 @@ import { layerOf, runPlan, workOn } from './executors.ts'
 import { forkSeat } from './fork-seat.ts'
 import { RESTORE_TIMEOUT_MS, restoreInQueue } from './restore-seat.ts'
 import { hashToken, spawn } from './spawn-seat.ts'
-
-/** Longest that one revival may take, whatever the policy says. */
-const LONGEST_MS = 60 * 60_000
 
 /** By hand: also out of quarantine, from a checkpoint, or with a substitute. */
 export async function reviveSeat(
@@ -66,7 +64,7 @@ export async function reviveInQueue(
   if (!(await ctx.workspace.isIntact(layerOf(dead, seat)))) {
     return reviveFromCheckpoint(ctx, dead, seat, token_hash)
   }
-  const timeout = AbortSignal.timeout(Math.min(dead.policies.revive_timeout * 1000, LONGEST_MS))
+  const timeout = timeLimit(dead.policies.revive_timeout * 1000)
   const hold = lastWork(ctx, mission_id, agent_id, timeout)
   try {
     const intended = await ctx.book.commit(

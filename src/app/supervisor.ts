@@ -1,12 +1,10 @@
 import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { patience, revivalFailed, timeOutRevival, waiting } from '../domain/revival.ts'
+import { LONGEST_TIMER_MS, timeLimit } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import { type Context, moment, seatKey } from './context.ts'
 import { reviveInQueue, substitute } from './revive-seat.ts'
 import { unheldToken } from './spawn-seat.ts'
-
-/** Node's timers hold no more than this. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** A revival of the queue, with its times on the monotonic clock: setting the wall clock brings nobody back early or late. */
 interface Waiting {
@@ -117,7 +115,7 @@ export class Supervisor implements Disposable {
     const { revival } = seatOf(ctx.book.get(mission_id), agent_id)
     if (revival?.revival_id !== revival_id) return
     if (revival.substitute !== null) {
-      const abort = AbortSignal.timeout(Math.max(1, give_up_at - ctx.clock.monotonic()))
+      const abort = timeLimit(give_up_at - ctx.clock.monotonic())
       await substitute(ctx, mission_id, agent_id, revival.substitute, undefined, abort)
       return
     }

@@ -12,6 +12,13 @@ export interface Entropy {
   token(bytes: number): string
 }
 
+/** Longest that a timer of Node holds. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** Aborts after so many milliseconds: whole ones, at least one, and no more than a timer holds. */
+export const timeLimit = (ms: number): AbortSignal =>
+  AbortSignal.timeout(Math.min(Math.max(1, Math.ceil(ms)), LONGEST_TIMER_MS))
+
 /** ISO-8601 UTC with milliseconds, the form of every time on the wire. */
 export const isoTime = (epochMs: number): string => new Date(epochMs).toISOString()
 
