@@ -88,11 +88,6 @@ export class HealthBoard {
     return healthReport(this.#deps.clock.now(), agents)
   }
 
-  counts(): Record<AgentHealth['status'], number> {
-    const { healthy, degraded, unhealthy } = this.report()
-    return { healthy, degraded, unhealthy }
-  }
-
   /** As this caller may see it: a seat sees its own place alone. */
   agent(
     by: Principal,

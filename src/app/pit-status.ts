@@ -16,7 +16,7 @@ export function pitStatus(ctx: Context): PitStatus {
     recovered,
     missions: tally(missions.map(({ status }) => status)),
     seats: tally(seats.filter((status) => status !== 'withdrawn')),
-    agents: ctx.health.counts(),
+    agents: tally(Object.values(ctx.health.report().agents).map(({ status }) => status)),
     revivals: {
       waiting: queued.length,
       awaiting_approval: queued.filter(({ approval }) => approval === 'needed').length,

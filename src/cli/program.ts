@@ -17,6 +17,7 @@ import { addDiffVerb } from './verbs/diff.ts'
 import { addDoctorVerb } from './verbs/doctor.ts'
 import { addEventsVerb } from './verbs/events.ts'
 import { addExecVerb } from './verbs/exec.ts'
+import { addHealthVerb } from './verbs/health.ts'
 import { addHomeVerbs } from './verbs/home.ts'
 import { addIncidentsVerb } from './verbs/incidents.ts'
 import { addKillVerb } from './verbs/kill.ts'
@@ -46,7 +47,10 @@ const GROUPS: readonly (readonly [heading: string, add: readonly ((program: Comm
     [addCheckpointVerb, addCheckpointsVerb, addRestoreVerb, addReviveVerb, addRevivalsVerb, addIncidentsVerb],
   ],
   ['Homes and cells:', [addHomeVerbs, addCellVerbs]],
-  ['The pit:', [addServeVerb, addStatusVerb, addDoctorVerb, addEventsVerb, addServiceVerbs, addDeadManVerb]],
+  [
+    'The pit:',
+    [addServeVerb, addStatusVerb, addHealthVerb, addDoctorVerb, addEventsVerb, addServiceVerbs, addDeadManVerb],
+  ],
   ['This program:', [addCompletionVerb, addVersionVerb]],
 ]
 

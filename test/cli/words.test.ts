@@ -19,6 +19,7 @@ const verbs = leaves(program).map((command) => [nameOf(command), command] as con
 const CONTRACT = [
   'serve',
   'status',
+  'health',
   'doctor',
   'service install',
   'service uninstall',

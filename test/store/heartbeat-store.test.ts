@@ -48,10 +48,15 @@ test('only the operator may read it', async () => {
 
 test('a thousand heartbeats at once are a handful of commits, each answered after its own', async () => {
   const store = open()
-  await Promise.all(Array.from({ length: 5000 }, (_, i) => store.put({ ...newcomer(`agent-${i % 100}`, null), failures: i })))
-  expect(store.all().map(({ failures }) => failures).toSorted((a, b) => a - b)).toEqual(
-    Array.from({ length: 100 }, (_, i) => 4900 + i),
+  await Promise.all(
+    Array.from({ length: 5000 }, (_, i) => store.put({ ...newcomer(`agent-${i % 100}`, null), failures: i })),
   )
+  expect(
+    store
+      .all()
+      .map(({ failures }) => failures)
+      .toSorted((a, b) => a - b),
+  ).toEqual(Array.from({ length: 100 }, (_, i) => 4900 + i))
   await store.close()
 })
 

@@ -21,7 +21,7 @@ const YELLOW = new Set([
   'reviving',
   'open',
 ])
-const RED = new Set(['dead', 'quarantined', 'failed', 'unavailable', 'changed', 'error'])
+const RED = new Set(['dead', 'quarantined', 'failed', 'unavailable', 'unhealthy', 'changed', 'error'])
 
 export const plain: Colours = { bold: String, dim: String, status: String }
 
