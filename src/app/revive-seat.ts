@@ -2,7 +2,7 @@ import type { ReviveRequest } from '../contract/revival.ts'
 import type { RevivedSeat } from '../contract/seat.ts'
 import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
-import { replaced, requireRevivable, startRevival } from '../domain/revival.ts'
+import { hasTakenOver, replaced, requireRevivable, startRevival } from '../domain/revival.ts'
 import { seatView } from '../domain/views.ts'
 import { timeLimit } from '../kernel/clock.ts'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
@@ -116,7 +116,7 @@ async function reviveFromCheckpoint(
 }
 
 /** A seat for another agent, with the work and the command of the dead one; the dead one's place is released. */
-export async function substitute(
+async function substitute(
   ctx: Context,
   mission_id: string,
   agent_id: string,
@@ -135,6 +135,21 @@ export async function substitute(
   )
   await ctx.book.commit(mission_id, (now) => replaced(now, agent_id, by))
   return { token }
+}
+
+/** The same, where an earlier pit may have died in the middle of it: nobody gets two successors. */
+export async function substituteOnce(
+  ctx: Context,
+  mission_id: string,
+  agent_id: string,
+  by: string,
+  abort: AbortSignal,
+): Promise<void> {
+  if (hasTakenOver(ctx.book.get(mission_id), agent_id, by)) {
+    await ctx.book.commit(mission_id, (now) => replaced(now, agent_id, by))
+  } else {
+    await substitute(ctx, mission_id, agent_id, by, undefined, abort)
+  }
 }
 
 /** The newest checkpoint, which holds everything that the dead seat has. */

@@ -3,7 +3,7 @@ import { patience, revivalFailed, timeOutRevival, waiting } from '../domain/revi
 import { LONGEST_TIMER_MS, timeLimit } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import { type Context, moment, seatKey } from './context.ts'
-import { reviveInQueue, substitute } from './revive-seat.ts'
+import { reviveInQueue, substituteOnce } from './revive-seat.ts'
 import { unheldToken } from './spawn-seat.ts'
 
 /** A revival of the queue, with its times on the monotonic clock: setting the wall clock brings nobody back early or late. */
@@ -116,7 +116,7 @@ export class Supervisor implements Disposable {
     if (revival?.revival_id !== revival_id) return
     if (revival.substitute !== null) {
       const abort = timeLimit(give_up_at - ctx.clock.monotonic())
-      await substitute(ctx, mission_id, agent_id, revival.substitute, undefined, abort)
+      await substituteOnce(ctx, mission_id, agent_id, revival.substitute, abort)
       return
     }
     await ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {

@@ -200,6 +200,13 @@ export function startRevival(
   return [{ type: 'spawn_started', agent_id, data: { generation: seat.generation + 1, resumed_from, token_hash } }]
 }
 
+/** Whether a seat of `by` began with the work of this dead one: an earlier attempt went that far. */
+export function hasTakenOver(state: MissionState, agent_id: string, by: string): boolean {
+  const seat = state.seats.get(by)
+  const from = seat && isTaken(seat) ? seat.forked_from : null
+  return from?.mission_id === state.mission_id && from.agent_id === agent_id
+}
+
 /** The place of a dead agent is given to a substitute, which has a seat of its own now. */
 export function replaced(state: MissionState, agent_id: string, by: string): Decision {
   const seat = seatOf(state, agent_id)
