@@ -7,18 +7,26 @@ import { type Options, parseOptions, UsageError, usage } from './options.ts'
 import { preparePeers, removeContainers } from './peers/peers.ts'
 import type { Bench, RowReport } from './row.ts'
 import { atRest } from './rows/at-rest.ts'
+import { checkpoint } from './rows/checkpoint.ts'
 import { exec } from './rows/exec.ts'
+import { heartbeats } from './rows/heartbeats.ts'
 import { ledger } from './rows/ledger.ts'
 import { repositorySize } from './rows/repository-size.ts'
+import { revival } from './rows/revival.ts'
 import { spawn } from './rows/spawn.ts'
 import { thousandSeats } from './rows/thousand-seats.ts'
 import { renderRow } from './table.ts'
 
-const ROWS = [spawn, exec, repositorySize, ledger, atRest, thousandSeats]
+const ROWS = [spawn, exec, repositorySize, checkpoint, revival, ledger, heartbeats, atRest, thousandSeats]
 
 type Measured = RowReport & {
   readonly load: { readonly before: number; readonly after: number }
   readonly took_s: number
+}
+
+interface Failed {
+  readonly row: string
+  readonly failure: string
 }
 
 const say = (progress: string) => process.stderr.write(`bench: ${progress}\n`)
@@ -47,22 +55,25 @@ async function openBench(options: Options, abort: AbortSignal, stack: AsyncDispo
   }
 }
 
-async function measure(bench: Bench, options: Options): Promise<Measured[]> {
-  const measured: Measured[] = []
+/** Runs every row and tells of each as soon as it has ended. One that fails is told too, and the others go on. */
+async function* measure(bench: Bench, options: Options): AsyncGenerator<Measured[] | Failed> {
   for (const row of options.rows) {
     const before = load()
     const began = performance.now()
     say(`${row.name}: ${row.about}`)
-    const reports = await row.run(bench)
-    const took_s = (performance.now() - began) / 1000
-    for (const report of reports) {
-      measured.push({ ...report, load: { before, after: load() }, took_s })
-      process.stdout.write(
-        `${renderRow(report)}\n\nload ${before.toFixed(2)} before, ${load().toFixed(2)} after; ${took_s.toFixed(0)} s\n\n`,
-      )
+    try {
+      const reports = await row.run(bench)
+      const took_s = (performance.now() - began) / 1000
+      yield reports.map((report) => ({ ...report, load: { before, after: load() }, took_s }))
+    } catch (error) {
+      bench.abort.throwIfAborted()
+      yield { row: row.name, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }
     }
   }
-  return measured
+}
+
+function render({ load, took_s, ...report }: Measured): string {
+  return `${renderRow(report)}\n\nload ${load.before.toFixed(2)} before, ${load.after.toFixed(2)} after; ${took_s.toFixed(0)} s\n\n`
 }
 
 async function main(args: readonly string[], abort: AbortSignal): Promise<void> {
@@ -76,10 +87,20 @@ async function main(args: readonly string[], abort: AbortSignal): Promise<void> 
       .map(([name, value]) => `- ${name}: ${value}`)
       .join('\n')}\n\n`,
   )
-  const at = new Date().toISOString()
-  const rows = await measure(bench, options)
-  if (options.json !== null)
-    await writeFile(options.json, `${JSON.stringify({ at, quick: options.quick, machine, rows }, null, 2)}\n`)
+  const rows: Measured[] = []
+  const failed: Failed[] = []
+  const told = { at: new Date().toISOString(), quick: options.quick, machine, rows, failed }
+  for await (const result of measure(bench, options)) {
+    if (Array.isArray(result)) {
+      rows.push(...result)
+      process.stdout.write(result.map(render).join(''))
+    } else {
+      failed.push(result)
+      process.exitCode = 1
+      say(`${result.row} failed: ${result.failure}`)
+    }
+    if (options.json !== null) await writeFile(options.json, `${JSON.stringify(told, null, 2)}\n`)
+  }
 }
 
 const stop = new AbortController()
