@@ -166,7 +166,9 @@ describe('what is printed', () => {
 
   test('help says where a reader looks what does not survive', async () => {
     for (const verb of ['checkpoint', 'checkpoint take'])
-      expect((await said(`${verb} --help`)).stdout).toContain('at level 3 nothing that was installed elsewhere')
+      expect((await said(`${verb} --help`)).stdout).toContain(
+        'at level 3 nothing that was installed outside of the two',
+      )
   })
 })
 

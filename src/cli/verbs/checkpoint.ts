@@ -10,8 +10,9 @@ import { addVerb, type Run } from '../verb.ts'
 import { addForkVerb } from './fork.ts'
 
 const SURVIVES =
-  'A checkpoint holds what the agent changed in /workspace and all of /home/agent. Nothing else survives: not /tmp, not\n' +
-  'processes, and at level 3 nothing that was installed elsewhere in the container. Put tools into the image, or below $HOME.'
+  'A checkpoint holds what the agent changed in /workspace, and /home/agent whole. Nothing else survives a revival or a\n' +
+  'restore: no process, nothing in /tmp, and at level 3 nothing that was installed outside of the two, as the container\n' +
+  'is made anew from its image. Put tools into the image (mission create --image), or below /home/agent.'
 const TAKE = {
   usage: 'take <mission> <agent>',
   summary: 'take a checkpoint; "take" may be left out',
