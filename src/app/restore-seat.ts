@@ -90,6 +90,7 @@ export async function finishRestore(
   const abort = AbortSignal.timeout(RESTORE_TIMEOUT_MS)
   try {
     await runPlan(ctx, restorePlan(isStaged), workOn(state, seatOf(state, agent_id), abort))
+    ctx.faults?.('record_restored')
   } catch (error) {
     const failure = asLazarusError(error)
     await ctx.book.commit(mission_id, (now) => restoreFailed(now, agent_id, failure, moment(ctx)))

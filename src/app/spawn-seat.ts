@@ -74,6 +74,7 @@ export async function spawn(
   const work = workOn(state, seat, abort, hold)
   try {
     await runPlan(ctx, spawnPlan(seat), work)
+    ctx.faults?.('record_spawn')
   } catch (error) {
     throw await undoSpawn(ctx, state, seat, error)
   }
