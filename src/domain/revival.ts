@@ -16,11 +16,15 @@ export interface Moment {
 const FIRST_BACKOFF_MS = 1000
 const LONGEST_BACKOFF_MS = 60_000
 
-/** The first revival is tried at once, the second after a second, then after twice as long each time. */
+/** In a crash loop the first revival is tried at once, the second after a second, then after twice as long each time. */
 export const backoffMs = (attempt: number): number =>
   attempt <= 1 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 2), LONGEST_BACKOFF_MS)
 
 const takesWork = ({ status }: MissionState): boolean => status === 'active' || status === 'paused'
+
+/** A signal that nobody raises against itself says nothing about whether the agent can live: it comes back at once. */
+const OUTSIDE: ReadonlySet<string | null> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'])
+const killedFromOutside = ({ cause, signal }: ExitFact): boolean => cause === 'signal' && OUTSIDE.has(signal)
 
 /** Exit code 0 of an agent with a command of its own is an end, not a death. */
 const endedWell = (seat: SeatState, exit: ExitFact): boolean =>
@@ -37,16 +41,16 @@ export function afterExit(state: MissionState, seat: SeatState, exit: ExitFact, 
     if (policies.on_success === 'complete' && state.status === 'active') {
       return [{ type: 'mission_completed', agent_id: null, data: {} }]
     }
-    return policies.on_success === 'restart' ? tryAgain(state, seat, exit.cause, moment, 'not_needed') : []
+    return policies.on_success === 'restart' ? tryAgain(state, seat, exit, moment, 'not_needed') : []
   }
   if (policies.auto_revive === 'no') return []
-  return tryAgain(state, seat, exit.cause, moment, policies.auto_revive === 'ask' ? 'needed' : 'not_needed')
+  return tryAgain(state, seat, exit, moment, policies.auto_revive === 'ask' ? 'needed' : 'not_needed')
 }
 
 /** A revival that did not come to life is a death again, without a new exit. */
 export function afterFailedRevival(state: MissionState, seat: SeatState, moment: Moment): Decision {
   if (!takesWork(state) || state.policies.auto_revive === 'no' || seat.spawned_at === null) return []
-  return tryAgain(state, seat, seat.exit?.cause ?? 'runtime_gone', moment, 'not_needed')
+  return tryAgain(state, seat, null, moment, 'not_needed')
 }
 
 /**
@@ -74,11 +78,12 @@ export function revivalFailed(state: MissionState, agent_id: string, revival_id:
 function tryAgain(
   state: MissionState,
   seat: SeatState,
-  cause: ExitFact['cause'],
+  exit: ExitFact | null,
   moment: Moment,
   approval: 'needed' | 'not_needed',
 ): Decision {
   const { agent_id } = seat
+  const cause = exit?.cause ?? seat.exit?.cause ?? 'runtime_gone'
   const spent = retriesSpent(seat, state.policies, moment.now_ms)
   const isSpent = spent >= state.policies.max_retries
   const substitute = isSpent ? nextSubstitute(state, seat, spent) : null
@@ -87,15 +92,15 @@ function tryAgain(
     return [{ type: 'seat_quarantined', agent_id, data: { reason } }]
   }
   const attempt = spent + 1
+  const failures = substitute === null ? attempt : attempt - state.policies.max_retries
+  const backoff_ms = exit && killedFromOutside(exit) ? 0 : backoffMs(failures)
   const revival = {
     revival_id: moment.revival_id,
     generation: seat.generation,
     cause,
     attempt,
     queued_at: isoTime(moment.now_ms),
-    not_before: isoTime(
-      moment.now_ms + backoffMs(substitute === null ? attempt : attempt - state.policies.max_retries),
-    ),
+    not_before: isoTime(moment.now_ms + backoff_ms),
     deadline: isoTime(moment.now_ms + state.policies.revive_timeout * 1000),
     approval,
     substitute,

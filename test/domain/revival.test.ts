@@ -128,8 +128,11 @@ describe('the budget', () => {
 
   test('backoff: at once, then a second, doubling, at most a minute', () => {
     expect([1, 2, 3, 4, 8, 9, 1000].map(revival.backoffMs)).toEqual([0, 1000, 2000, 4000, 60_000, 60_000, 60_000])
-    const second = phoenix(dieAgain(running(), 2)).revival!
-    expect(revival.patience(second)).toEqual({ backoff_ms: 1000, give_up_ms: 300_000 })
+    const back = revives(dies(running()))
+    const crashed = phoenix(dies(back, NOON + 1000, { cause: 'signal', code: 139, signal: 'SIGSEGV' })).revival!
+    expect(revival.patience(crashed)).toEqual({ backoff_ms: 1000, give_up_ms: 300_000 })
+    const killed = phoenix(dies(back, NOON + 1000, { cause: 'signal', code: 137, signal: 'SIGKILL' })).revival!
+    expect(revival.patience(killed), 'killed from outside: no crash loop').toMatchObject({ backoff_ms: 0 })
   })
 
   test('a revival that fails is spent, and queued again', () => {
