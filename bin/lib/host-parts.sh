@@ -32,7 +32,7 @@ wanted_packages() { # lines "package probe"
   local extra
   for extra in "${extras[@]}"; do
     case $extra in
-      bench) printf '%s\n' 'ripgrep rg' 'socat socat' ;; # what sandbox-runtime needs
+      bench) printf '%s\n' 'ripgrep rg' 'socat socat' 'restic restic' ;; # two that sandbox-runtime needs, and a peer
       vm) printf '%s\n' 'qemu-system-x86 qemu-system-x86_64' 'e2fsprogs mke2fs' 'openssh-client ssh' ;;
     esac
   done

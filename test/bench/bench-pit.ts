@@ -76,12 +76,14 @@ export interface SpawnTimes {
 export class Cell {
   readonly #pit: BenchPit
   readonly #directory: string
+  readonly mission_id: string
   readonly path: string
   #seats = 0
 
   constructor(pit: BenchPit, mission_id: string, directory: string) {
     this.#pit = pit
     this.#directory = directory
+    this.mission_id = mission_id
     this.path = `/v1/missions/${mission_id}`
   }
 
@@ -91,20 +93,42 @@ export class Cell {
    */
   async spawn(): Promise<SpawnTimes & { agent_id: string }> {
     const agent_id = this.#nextName()
-    using byte = new FirstByte(join(this.#directory, 'logs', `${agent_id}.log`))
+    using byte = new FirstByte(this.log(agent_id))
     const began = performance.now()
     await this.seat(['sh', '-c', 'echo ready; exec sleep infinity'], agent_id)
     const answered = performance.now()
     return { agent_id, first_byte_ms: (await byte.seen) - began, answered_ms: answered - began }
   }
 
-  /** A seat with this agent; resolves with the answer. */
-  seat(command: readonly string[], agent_id: string = this.#nextName()): Promise<unknown> {
-    return this.#pit.call('POST', `${this.path}/seats`, { agent_id, role: 'write', command })
+  /** A seat with this agent, and what a revived one runs instead. Resolves with its name. */
+  async seat(
+    command: readonly string[],
+    agent_id: string = this.#nextName(),
+    resume_command?: readonly string[],
+  ): Promise<string> {
+    await this.#pit.call('POST', `${this.path}/seats`, { agent_id, role: 'write', command, resume_command })
+    return agent_id
   }
 
   #nextName(): string {
     return `seat-${++this.#seats}`
+  }
+
+  /** What the agent says, as it is there to be read. */
+  log(agent_id: string): string {
+    return join(this.#directory, 'logs', `${agent_id}.log`)
+  }
+
+  checkpoint(agent_id: string): Promise<{ checkpoint_id: string }> {
+    return this.#pit.call('POST', `${this.path}/seats/${agent_id}/checkpoints`, {})
+  }
+
+  restore(agent_id: string, checkpoint_id: string): Promise<unknown> {
+    return this.#pit.call('POST', `${this.path}/seats/${agent_id}/restore`, { checkpoint_id })
+  }
+
+  kill(agent_id: string): Promise<unknown> {
+    return this.#pit.call('POST', `${this.path}/seats/${agent_id}/kill`, { signal: 'SIGKILL' })
   }
 
   exec(agent_id: string, command: readonly string[]): Promise<{ exit_code: number }> {

@@ -43,6 +43,9 @@ function proportionalKiB(pid: number): number {
   return found
 }
 
+/** Its command line, to be read by people. */
+export const commandOf = (pid: number): string => (read(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trim()
+
 interface Process {
   readonly pid: number
   readonly parent: number

@@ -26,7 +26,7 @@ export class PodmanApi implements AsyncDisposable {
   }
 
   /** The socket is bound a moment before somebody listens on it. */
-  async #answers(attempts = 50): Promise<void> {
+  async #answers(attempts = 500): Promise<void> {
     try {
       await (await this.#pool.request({ method: 'GET', path: '/_ping' })).body.dump()
     } catch (error) {
