@@ -19,36 +19,59 @@ export interface Ending {
   readonly faults?: (step: string) => void
 }
 
+/** A sandbox in which nothing can run any more, and what of it the kernel and we still have to clear away. */
+export interface Ended {
+  readonly released: Released
+  /** Resolves when nothing of it is left; null when nothing is. */
+  readonly rest: Promise<void> | null
+}
+
 /**
- * Ends every process of a sandbox by ending the init of its pid namespace, waits until all are gone, and removes the
- * records. Every step may be repeated.
+ * Ends every process of a sandbox by ending the init of its pid namespace, waits until none can run any more, and
+ * removes the records. Every step may be repeated.
  */
 export async function endSandbox(
   shop: Workshop,
   record: SandboxRecord,
   { execs, faults = () => {} }: Ending = {},
-): Promise<Released> {
+): Promise<Ended> {
   faults('kill')
-  const released = alive(record.hull) ? count(record.hull!.pid) : NOTHING
+  const left = isAloneAtEnd(shop, record)
+  const released = left ? NOTHING : count(record.hull)
   if (execs) execs.ended = true
   if (alive(record.hull)) sendSignal(record.hull!.pid, 'SIGKILL')
   for (const leader of execs?.leaders ?? []) sendSignal(-leader, 'SIGKILL')
-  await ended(shop, record)
   faults('clear')
+  if (left && !execs?.leaders.size) return { released, rest: clear(shop, record) }
+  await clear(shop, record)
+  return { released, rest: null }
+}
+
+/** Waits for the end of the last process, then removes what it kept from being removed. */
+async function clear(shop: Workshop, record: SandboxRecord): Promise<void> {
+  await ended(shop, record)
   if (record.cgroup !== null) await clearCgroup({ ...record, cgroup: record.cgroup })
   shop.records.remove(record)
-  return released
 }
 
 const alive = (process: ProcessId | null): boolean => isAlive(process?.pid ?? null, process?.start_time ?? null)
 
+/** The agent has ended, and the init has ended and reaped every other process before it let that be told. */
+const isAloneAtEnd = (shop: Workshop, record: SandboxRecord): boolean =>
+  alive(record.hull) && shop.records.readExit(record)?.alone === true
+
 /** Seen through the hull's own /proc, which nobody inside can change. */
-function count(init: number): Released {
-  const mounts = readFileSync(`/proc/${init}/mountinfo`, 'utf8').trim().split('\n').length
-  return { processes: allPids(`/proc/${init}/root/proc`).length, containers: 0, mounts }
+function count(init: ProcessId | null): Released {
+  if (!alive(init)) return NOTHING
+  try {
+    const mounts = readFileSync(`/proc/${init!.pid}/mountinfo`, 'utf8').trim().split('\n').length
+    return { processes: allPids(`/proc/${init!.pid}/root/proc`).length, containers: 0, mounts }
+  } catch {
+    return NOTHING // It ended while it was looked at.
+  }
 }
 
-/** The shim ends by itself once the hull has; when its logger hangs, its whole group is ended. */
+/** The shim ends by itself once the hull has; when it hangs, its whole group is ended. */
 async function ended(shop: Workshop, record: SandboxRecord): Promise<void> {
   const { hull, shim } = record
   const began = shop.deps.clock.monotonic()

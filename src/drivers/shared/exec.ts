@@ -5,20 +5,22 @@ import type { Readable, Writable } from 'node:stream'
 import { LazarusError } from '../../kernel/errors.ts'
 import { rlimitWords, SYSTEM_PATH } from '../../linux/hull.ts'
 import type { Pipe } from '../../linux/pipes.ts'
-import { isAlive, processFact } from '../../linux/process.ts'
+import { isAlive, namespaceOf, processFact } from '../../linux/process.ts'
 import { type Chunks, type Exit, exitOf, launch } from '../../linux/run.ts'
 import { signalName, signalNumber } from '../../linux/signals.ts'
 import type { Confinement, ExecOutcome, ExecSpec, OnOutput } from '../../ports/cell-driver.ts'
 import { Gate } from './gate.ts'
 import { killExecTree } from './kill-tree.ts'
 import { Output } from './output.ts'
-import type { ProcessId } from './records.ts'
+import type { ProcessId, SandboxRecord } from './records.ts'
 import { enterArgv, inCgroupArgv, packEnvironment, seatArgv } from './scripts.ts'
 import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 export interface ExecPlace {
   readonly spec: Confinement
   readonly hull: ProcessId
+  /** With it the sandbox ends. */
+  readonly agent_pid: number | null
   readonly cgroup: string | null
   readonly execs: RunningExecs
 }
@@ -87,9 +89,7 @@ export async function execInSandbox(
 }
 
 function outcomeOf(exit: Exit, gate: Gate, place: ExecPlace, abort: AbortSignal): ExecOutcome {
-  const { pid, start_time } = place.hull
-  if (place.execs.ended || !isAlive(pid, start_time) || processFact(pid)?.exiting)
-    return { exit_code: null, signal: null }
+  if (place.execs.ended || !hasAgent(place)) return { exit_code: null, signal: null }
   if (abort.aborted && exit.code === null) return { exit_code: 137, signal: 'SIGKILL' }
   const { ready, message } = gate.report
   if (!ready && !abort.aborted) {
@@ -104,6 +104,13 @@ function outcomeOf(exit: Exit, gate: Gate, place: ExecPlace, abort: AbortSignal)
   const exit_code = exit.code ?? 128 + signalNumber(exit.signal!)
   return { exit_code, signal: signalName(exit_code) }
 }
+
+/** In the pid namespace of a living hull this pid can be nobody but the agent. */
+export const hasAgent = ({ hull, agent_pid }: Pick<SandboxRecord, 'agent_pid'> & { hull: ProcessId }): boolean =>
+  agent_pid !== null &&
+  isAlive(hull.pid, hull.start_time) &&
+  processFact(hull.pid)?.exiting === false &&
+  namespaceOf(agent_pid, 'pid') === namespaceOf(hull.pid, 'pid')
 
 interface StartedExec {
   readonly child: ChildProcess

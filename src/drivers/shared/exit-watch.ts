@@ -6,13 +6,16 @@ import { oomKillsOf } from '../../linux/cgroup.ts'
 import { bootId, bootOf, isAlive } from '../../linux/process.ts'
 import { signalName } from '../../linux/signals.ts'
 import type { ExitNotice } from '../../ports/cell-driver.ts'
-import type { ExitRecord, Records, SandboxRecord } from './records.ts'
+import type { ExitRecord, ProcessId, Records, SandboxRecord } from './records.ts'
 
-const POLL_MS = 5_000
+const POLL_MS = 1_000
 const POLL_WITHOUT_INOTIFY_MS = 100
 
 /** How long a shim may take between the death of its hull and the record of it. */
 export const RECORD_WITHIN_MS = 2_000
+
+/** 128 + SIGKILL */
+const KILLED = 137
 
 interface Watched {
   readonly record: SandboxRecord
@@ -35,7 +38,8 @@ const byInotify: NonNullable<WatchDeps['watchDirectory']> = (path, changed) =>
 
 /**
  * Notices deaths: one inotify watch on the directory of exit records for all sandboxes, so a cell that uses inotify
- * up later takes nothing from it. A slow poll finds what no record tells, because the shim itself was killed.
+ * up later takes nothing from it. Of a shim that was killed its parent tells, as long as the pit lives that had it
+ * started; a slow poll finds the others.
  */
 export class ExitWatch {
   readonly #deps: WatchDeps
@@ -62,6 +66,23 @@ export class ExitWatch {
 
   remove(record: SandboxRecord): void {
     this.#watched.delete(record.exit_name)
+  }
+
+  /** The shim of a sandbox has ended: the kernel ends the hull with it, if its end was not what the shim waited for. */
+  shimEnded(pid: number): void {
+    for (const [name, { record }] of this.#watched) if (record.shim?.pid === pid) void this.#afterShim(name)
+  }
+
+  async #afterShim(name: string): Promise<void> {
+    const until = this.#deps.clock.monotonic() + RECORD_WITHIN_MS
+    for (;;) {
+      const watched = this.#watched.get(name)
+      if (!watched || this.#look(name, 'exit record')) return
+      if (!lives(watched.record.hull))
+        return this.#tell(watched.record, goneFact(watched.record, this.#deps.clock, 'end of its shim'))
+      if (this.#deps.clock.monotonic() > until) return
+      await new Promise((go) => setTimeout(go, 1))
+    }
   }
 
   #begin(): void {
@@ -97,10 +118,10 @@ export class ExitWatch {
   #pollAll(): void {
     const now = this.#deps.clock.monotonic()
     for (const [name, watched] of this.#watched) {
-      const { hull } = watched.record
-      if (this.#look(name, 'poll') || isAlive(hull?.pid ?? null, hull?.start_time ?? null)) continue
+      const { hull, shim } = watched.record
+      if (this.#look(name, 'poll') || lives(hull)) continue
       watched.dead_since ??= now
-      if (now - watched.dead_since >= RECORD_WITHIN_MS)
+      if (!lives(shim) || now - watched.dead_since >= RECORD_WITHIN_MS)
         this.#tell(watched.record, goneFact(watched.record, this.#deps.clock, 'poll'))
     }
   }
@@ -111,12 +132,16 @@ export class ExitWatch {
   }
 }
 
+const lives = (process: ProcessId | null): boolean => isAlive(process?.pid ?? null, process?.start_time ?? null)
+
 /** Exit codes 129 to 192 are how a shell tells signals; a program that ends with one itself looks the same. */
 export function factOf(record: SandboxRecord, exit: ExitRecord, clock: Clock, noticed_by: string): ExitFact {
-  const signal = exit.code === null ? null : signalName(exit.code)
+  const oom = wasOutOfMemory(record, exit)
+  const code = oom ? KILLED : exit.code
+  const signal = code === null ? null : signalName(code)
   return {
-    cause: causeOf(record, exit, signal),
-    code: exit.code,
+    cause: oom ? 'oom' : code === null ? 'runtime_gone' : signal === null ? 'exit' : 'signal',
+    code,
     signal,
     died_at: isoTime(Math.floor(exit.at)),
     noticed_at: isoTime(Math.max(clock.now(), Math.floor(exit.at))),
@@ -124,12 +149,9 @@ export function factOf(record: SandboxRecord, exit: ExitRecord, clock: Clock, no
   }
 }
 
-function causeOf(record: SandboxRecord, exit: ExitRecord, signal: string | null): ExitFact['cause'] {
-  const killed = exit.code === null || signal === 'SIGKILL'
-  if (killed && record.cgroup !== null && oomKillsOf(record.cgroup) > 0) return 'oom'
-  if (exit.code === null) return 'runtime_gone'
-  return signal === null ? 'exit' : 'signal'
-}
+/** The kernel ends the whole cgroup, the init of the hull with it, which then tells no code. */
+const wasOutOfMemory = ({ cgroup }: SandboxRecord, { code }: ExitRecord): boolean =>
+  (code === null || code === KILLED) && cgroup !== null && oomKillsOf(cgroup) > 0
 
 /** The end of a sandbox that left no record: the host was restarted, or the shim was killed first. */
 export function goneFact(record: SandboxRecord, clock: Clock, noticed_by: string): ExitFact {

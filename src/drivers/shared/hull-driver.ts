@@ -17,7 +17,7 @@ import type {
   Sandbox,
   SandboxSpec,
 } from '../../ports/cell-driver.ts'
-import { endSandbox } from './end.ts'
+import { type Ended, endSandbox } from './end.ts'
 import { execInSandbox, type RunningExecs } from './exec.ts'
 import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
 import { freezeByCgroup, freezeBySignal } from './freeze.ts'
@@ -25,6 +25,7 @@ import { acceptHold } from './hold.ts'
 import { judged, measureAgent } from './inspect.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
+import { Remains } from './remains.ts'
 import { newAttempt, startSandbox } from './start.ts'
 import { type HullDriverDeps, type Inner, openWorkshop, type Workshop } from './workshop.ts'
 
@@ -36,11 +37,13 @@ export class HullDriver implements CellDriver {
   readonly #watch: ExitWatch
   readonly #queue = new KeyedQueue()
   readonly #execs = new Map<string, RunningExecs>()
+  readonly #remains = new Remains()
 
   constructor(inner: Inner, deps: HullDriverDeps) {
     this.level = inner.level
     this.#shop = openWorkshop(inner, deps)
     this.#watch = new ExitWatch({ records: this.#shop.records, clock: deps.clock, log: deps.log })
+    this.#shop.launcher.watch((shim_pid) => this.#watch.shimEnded(shim_pid))
   }
 
   probe(abort: AbortSignal): Promise<LevelReport> {
@@ -55,13 +58,14 @@ export class HullDriver implements CellDriver {
   async #spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox> {
     abort.throwIfAborted()
     requireNetwork(spec)
+    await this.#remains.gone(keyOf(spec.name))
     const earlier = this.#shop.records.read(keyOf(spec.name))
-    if (earlier?.agent_pid && lives(earlier.hull)) {
+    if (earlier && this.#runs(earlier)) {
       const effective = judged(spec, measureAgent(spec, earlier))
       this.#watch.add(earlier)
       return { handle: handleOf(earlier), effective }
     }
-    if (earlier) await endSandbox(this.#shop, earlier)
+    if (earlier) await (await this.#end(earlier)).rest
     return await this.#start(spec, abort)
   }
 
@@ -72,7 +76,7 @@ export class HullDriver implements CellDriver {
       this.#watch.add(attempt.record)
       return sandbox
     } catch (error) {
-      await endSandbox(this.#shop, attempt.record)
+      await (await this.#end(attempt.record)).rest
       throw abort.aborted && error === abort.reason ? error : asLazarusError(error)
     }
   }
@@ -84,12 +88,12 @@ export class HullDriver implements CellDriver {
     abort: AbortSignal,
   ): Promise<ExecOutcome> {
     const record = this.#record(sandbox.handle)
-    if (!record?.hull || !lives(record.hull)) return { exit_code: null, signal: null }
+    if (!record?.hull || !this.#runs(record)) return { exit_code: null, signal: null }
     const key = keyOf(record.name)
     const execs = this.#execs.get(key) ?? { leaders: new Set(), ended: false }
     this.#execs.set(key, execs)
     try {
-      const place = { spec: sandbox.spec, hull: record.hull, cgroup: record.cgroup, execs }
+      const place = { spec: sandbox.spec, hull: record.hull, agent_pid: record.agent_pid, cgroup: record.cgroup, execs }
       return await execInSandbox(this.#shop, place, exec, onOutput, abort)
     } catch (error) {
       throw asLazarusError(error)
@@ -113,6 +117,7 @@ export class HullDriver implements CellDriver {
   }
 
   async list(): Promise<readonly SandboxHandle[]> {
+    await this.#remains.gone()
     return this.#shop.records
       .list()
       .filter(({ name }) => name.mission_id !== PROBE_MISSION)
@@ -122,7 +127,7 @@ export class HullDriver implements CellDriver {
   async adopt(handle: SandboxHandle): Promise<Adoption> {
     const record = this.#record(handle)
     if (!record) return this.#unrecorded(handle)
-    if (lives(record.hull) && record.agent_pid !== null) {
+    if (this.#runs(record)) {
       this.#watch.add(record)
       return { state: 'running', handle: handleOf(record) }
     }
@@ -151,18 +156,29 @@ export class HullDriver implements CellDriver {
     const key = keyOf(handle)
     return this.#queue.run(key, async () => {
       const record = this.#record(handle)
-      if (!record) return { processes: 0, containers: 0, mounts: 0 }
+      // What is on its way out was ended by the destroy before this one.
+      if (!record || this.#remains.has(key)) return { processes: 0, containers: 0, mounts: 0 }
       this.#watch.remove(record)
-      try {
-        const { faults } = this.#shop.deps
-        const execs = this.#execs.get(key)
-        const released = await endSandbox(this.#shop, record, { ...(execs && { execs }), ...(faults && { faults }) })
-        this.#execs.delete(key)
-        return released
-      } catch (error) {
-        throw asLazarusError(error)
-      }
+      const { released, rest } = await this.#end(record, this.#shop.deps.faults)
+      if (rest) this.#remains.add(key, rest, (error) => this.#notCleared(handle, error))
+      return released
     })
+  }
+
+  async #end(record: SandboxRecord, faults?: (step: string) => void): Promise<Ended> {
+    const key = keyOf(record.name)
+    const execs = this.#execs.get(key)
+    try {
+      const ended = await endSandbox(this.#shop, record, { ...(execs && { execs }), ...(faults && { faults }) })
+      this.#execs.delete(key)
+      return ended
+    } catch (error) {
+      throw asLazarusError(error)
+    }
+  }
+
+  #notCleared({ mission_id, agent_id }: SandboxHandle, error: unknown): void {
+    this.#shop.deps.log.error({ mission_id, agent_id, err: error }, 'a dead sandbox could not be cleared away whole')
   }
 
   exits(listener: (notice: ExitNotice) => void): Disposable {
@@ -172,6 +188,11 @@ export class HullDriver implements CellDriver {
   /** The record decides, not the handle: what the caller kept may be older. */
   #record(handle: SandboxHandle): SandboxRecord | null {
     return this.#shop.records.read(keyOf(handle))
+  }
+
+  /** Its agent has not ended, whatever the kernel still has to clear away. */
+  #runs(record: SandboxRecord): boolean {
+    return record.agent_pid !== null && lives(record.hull) && this.#shop.records.readExit(record) === null
   }
 }
 

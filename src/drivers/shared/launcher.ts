@@ -37,6 +37,12 @@ export class Launcher {
   #last = ''
   #requests = 0
   readonly #waiting = new Map<string, Answer>()
+  #onEnd: (shim_pid: number) => void = () => {}
+
+  /** Tells the end of each shim of which this process had the start. */
+  watch(onEnd: (shim_pid: number) => void): void {
+    this.#onEnd = onEnd
+  }
 
   async launch(request: LaunchRequest): Promise<Launched> {
     this.#requests += 1
@@ -74,6 +80,7 @@ export class Launcher {
     })
     createInterface(child.stdout!).on('line', (line) => {
       const id = line.slice(0, line.indexOf(' '))
+      if (id === 'ended') this.#onEnd(Number(line.slice(id.length + 1)))
       const answer = this.#waiting.get(id)
       if (answer) this.#answer(id, answer, line.slice(id.length + 1))
     })

@@ -27,6 +27,8 @@ export interface ExitRecord {
   /** null when the init of the hull was killed. */
   readonly code: number | null
   readonly boot_id: string
+  /** Whether nothing but the init was left by then; that runs nothing of anybody's. */
+  readonly alone: boolean
   /** Milliseconds since the epoch. */
   readonly at: number
 }
@@ -96,10 +98,11 @@ export class Records {
   readExit(record: SandboxRecord): ExitRecord | null {
     try {
       const path = this.exitPath(record)
-      const match = /^\n(\d*) (\S+)\n$/.exec(readFileSync(path, 'utf8'))
-      return (
-        match && { code: match[1] === '' ? null : Number(match[1]), boot_id: match[2]!, at: statSync(path).mtimeMs }
-      )
+      const match = /^\n(\d*) (\S+)( alone)?\n$/.exec(readFileSync(path, 'utf8'))
+      if (!match) return null
+      const [, code, boot_id, alone] = match
+      const at = statSync(path).mtimeMs
+      return { code: code === '' ? null : Number(code), boot_id: boot_id!, alone: alone !== undefined, at }
     } catch {
       return null
     }

@@ -3,7 +3,8 @@
 #   perl -w shim.pl <arch> <path of hull.pl>
 #
 # Reads requests on stdin until the pit goes away: the number of fields, then the fields, each ended by NUL. Answers one
-# line to each: "<id> <pid of the shim> <pid of the hull>", or "<id> - why not". A shim leads a session of its own and
+# line to each: "<id> <pid of the shim> <pid of the hull>", or "<id> - why not", and later "ended <pid of the shim>". A
+# shim leads a session of its own and
 # outlives this program and the pit: it keeps the log of its sandbox bounded, waits for the hull, and leaves the exit
 # record.
 use strict;
@@ -16,7 +17,7 @@ my @NAMES = qw(id root table network limits cgroup record log max_bytes files re
 
 sub serve {
   local $/ = "\0";
-  $SIG{CHLD} = 'IGNORE';
+  $SIG{CHLD} = \&bury;
   while (defined(my $count = <STDIN>)) {
     chomp(my @fields = map { scalar <STDIN> } 1 .. $count =~ s/\0//r);
     my %request;
@@ -26,6 +27,13 @@ sub serve {
     shim(\%request, \@environment, \@fields) if defined $pid && $pid == 0;
     answer(\*STDOUT, $request{id}, "- $!") unless defined $pid;
   }
+}
+
+# Tells of each shim that has ended: one that was killed left no word of its sandbox, which ended with it.
+sub bury {
+  local ($!, $?);
+  my $WNOHANG = 1;
+  while ((my $pid = waitpid -1, $WNOHANG) > 0) { answer(\*STDOUT, 'ended', $pid) }
 }
 
 sub answer {
@@ -43,7 +51,7 @@ sub opened {
 sub shim {
   my ($request, $environment, $command) = @_;
   my $reply = opened('>&', \*STDOUT);
-  my ($log, $init, $record) = eval {
+  my ($log, $told, $init, $record) = eval {
     umask 077;
     $SIG{CHLD} = 'DEFAULT';
     $0 = 'lazarus-shim';
@@ -52,27 +60,46 @@ sub shim {
     my ($report, $word) = (opened('>', $request->{report}), opened('<', $request->{word}));
     my @filter = $request->{filter} eq '' ? () : (4, opened('<', $request->{filter}));
     pipe my $log, my $output or die "pipe: $!\n";
+    pipe my $told, my $end or die "pipe: $!\n";
     hand_on(0, opened('<', '/dev/null'), 1, $output, 2, $output);
     my $init = launch_hull({
       %$request,
       tell => sub { syswrite $report, $_[0] },
       run => sub { become([3, $report, 5, $word, @filter], $environment, $command) },
-      not_for_init => [$reply, $log, $output, $report, $word, @filter[1 .. $#filter]],
-      ended => sub { syswrite $record, $_[0] },
+      not_for_init => [$reply, $record, $log, $output, $told, $report, $word, @filter[1 .. $#filter]],
+      ended => sub { syswrite $end, $_[0] . (end_others() ? ' alone' : '') },
     });
-    ($log, $init, $record);
+    ($log, $told, $init, $record);
   } or answer($reply, $request->{id}, "- $@"), exit $HULL_FAILED;
   answer($reply, $request->{id}, $$, $init);
   close $reply;
   hand_on(map { $_ => opened('+<', '/dev/null') } 0 .. 2);
-  keep_log($log, $request);
+  my $keep = log_keeper($request);
+  my $boot = take('/proc/sys/kernel/random/boot_id') =~ s/\s//gr;
+  my ($code, $alone) = split / /, keep_until_end($log, $told, $keep);
+  waitpid $init, 0 unless defined $code;
+  syswrite $record, join(' ', $code // '', $boot, $alone // ()) . "\n";
+  keep_rest($log, $keep);
   waitpid $init, 0;
-  syswrite $record, ' ' . take('/proc/sys/kernel/random/boot_id');
   exit 0;
 }
 
-# Made at the start with an empty line, so that a disk which is full at the end has room for the rest: the init of the
-# hull adds the exit code (none when it was killed), the shim the boot id and the newline that makes it whole.
+# What the init does when the agent has ended, before it tells: whoever is told may start a successor on the same layer.
+# False when something did not end within a second.
+sub end_others {
+  kill 'KILL', -1;
+  return eval {
+    local $SIG{ALRM} = sub { die "late\n" };
+    alarm 1;
+    1 while wait != -1;
+    alarm 0;
+    1;
+  };
+}
+
+# Made at the start with an empty line, so that a disk which is full at the end has room for the rest: exit code (none
+# when the init was killed), boot id, and "alone" when nothing was left but the init, which the kernel takes down with
+# its mounts: to write out what the layer holds may take it a while, and nobody needs to wait for that.
 sub new_record {
   my $record = opened('>', $_[0]);
   syswrite $record, "\n";
@@ -86,13 +113,45 @@ sub become {
   exec { $command->[0] } @$command;
 }
 
-# To the end of the output, which comes when nobody inside is left. Lines are lost when the disk is full, but the agent
-# is never blocked.
-sub keep_log {
-  my ($output, $request) = @_;
+# Takes output until the agent has ended, and what it wrote before; gives what the init tells, '' when that was killed.
+sub keep_until_end {
+  my ($output, $told, $keep) = @_;
+  my ($text, $most) = ('', 1 << 20);
+  while (!readable(undef, $output, $told) || !readable(0, $told)) {
+    sysread $output, $text, 65536 or last;
+    $keep->($text);
+  }
+  sysread $told, my $said, 64;
+  # Whoever writes on now is not the agent; no pipe holds more than this.
+  while ($most > 0 && readable(0, $output) && sysread $output, $text, 65536) {
+    $keep->($text);
+    $most -= length $text;
+  }
+  return $said;
+}
+
+# To the end of the output, which comes when nobody inside is left.
+sub keep_rest {
+  my ($output, $keep) = @_;
+  my $text;
+  $keep->($text) while sysread $output, $text, 65536;
+}
+
+# Whether one of the handles can be read within so many seconds; undef waits for ever.
+sub readable {
+  my ($seconds, @handles) = @_;
+  my $set = '';
+  vec($set, fileno $_, 1) = 1 for @handles;
+  return select($set, undef, undef, $seconds) > 0;
+}
+
+# Lines are lost when the disk is full, but the agent is never blocked.
+sub log_keeper {
+  my ($request) = @_;
   my ($path, $most, $files) = @$request{qw(log max_bytes files)};
   my $file = eval { opened('>>', $path) };
-  while (sysread $output, my $text, 65536) {
+  return sub {
+    my ($text) = @_;
     while ($text ne '') {
       $file ||= eval { opened('>>', $path) };
       my $room = $most - ($file ? -s $file : 0);
@@ -105,7 +164,7 @@ sub keep_log {
       last unless $written;
       substr $text, 0, $written, '';
     }
-  }
+  };
 }
 
 sub rotate {

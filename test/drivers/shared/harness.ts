@@ -54,17 +54,25 @@ export async function openHarness(level: 'level_1' | 'level_2'): Promise<HullHar
       if (step === failing) throw Object.assign(new Error(`EFAULT: injected into ${step}`), { code: 'EFAULT' })
     },
   }
-  const make = () => MAKERS[level]!(deps)
+  let driver = MAKERS[level]!(deps)
   return {
     root,
     deps,
-    driver: make(),
-    restart: async () => make(),
+    get driver() {
+      return driver
+    },
+    async restart() {
+      driver = MAKERS[level]!(deps)
+      return driver
+    },
     spec: (change) => specs.make(change),
     failAt: (step) => {
       failing = step
     },
-    leftovers: async () => [...processesOf(root), ...(await recordsOf(root))],
+    async leftovers() {
+      await driver.list() // What is on its way out has gone then.
+      return [...processesOf(root), ...(await recordsOf(root))]
+    },
     async [Symbol.asyncDispose]() {
       await specs[Symbol.asyncDispose]()
       await removeTree(root)

@@ -63,12 +63,12 @@ async function shim(max_bytes: number, files: number, script: string, change: Ch
 describe('shim of level_1 and level_2', () => {
   it('keeps the newest lines in the given number of files', async () => {
     const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
-    expect(await shim(8192, 3, 'seq 1 20000')).toBe(`\n0 ${boot}\n19999\n20000\nlog\nlog.1\nlog.2\n`)
+    expect(await shim(8192, 3, 'seq 1 20000')).toBe(`\n0 ${boot} alone\n19999\n20000\nlog\nlog.1\nlog.2\n`)
     expect((await shim(8192, 1, 'seq 1 20000')).trim().split('\n').slice(-2)).toEqual(['20000', 'log'])
   })
 
   it('on a full disk loses lines, but neither blocks the agent nor loses its end', async () => {
-    expect(await shim(1024 * 1024, 3, 'seq 1 200000; exit 7')).toMatch(/^\n7 \S+\n/)
+    expect(await shim(1024 * 1024, 3, 'seq 1 200000; exit 7')).toMatch(/^\n7 \S+ alone\n/)
   })
 
   it('hands on the environment as it is', async () => {
