@@ -48,8 +48,7 @@ export async function forkSeat(ctx: Context, from: Origin, fork: Fork, abort: Ab
   requireSameBase(ctx, from, fork.mission_id)
   const environment = seat.env_names.length > 0 ? await ctx.vault.get(from) : {}
   const request: SeatRequest = {
-    ...(seat.command && { command: [...seat.command] }),
-    ...(seat.resume_command && { resume_command: [...seat.resume_command] }),
+    ...(fork.request.command === undefined && commandsOf(seat)),
     ...(seat.network && { network: seat.network }),
     ...(seat.limits && { limits: seat.limits }),
     ...(seat.heartbeat_interval && { heartbeat_interval: seat.heartbeat_interval }),
@@ -59,6 +58,12 @@ export async function forkSeat(ctx: Context, from: Origin, fork: Fork, abort: Ab
   }
   return addSeat(ctx, fork.mission_id, request, abort, { forked_from: from, generation: fork.generation })
 }
+
+/** They belong together: a fork with a command of its own is not resumed with that of another. */
+const commandsOf = ({ command, resume_command }: SeatState): Pick<SeatRequest, 'command' | 'resume_command'> => ({
+  ...(command && { command: [...command] }),
+  ...(resume_command && { resume_command: [...resume_command] }),
+})
 
 /** A layer means nothing over another base. */
 function requireSameBase(ctx: Context, from: Origin, mission_id: string): void {
