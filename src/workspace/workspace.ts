@@ -1,4 +1,4 @@
-import { rmdir } from 'node:fs/promises'
+import { rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SeatName } from '../contract/ids.ts'
 import type { BaseRef, KeptCommits } from '../contract/mission.ts'
@@ -95,6 +95,11 @@ class LayeredWorkspace implements Workspace {
     if (record === null) return { bytes: 0, entries: 0 }
     this.#parts.requireOwn(this.#parts.layers.directory(seat))
     return measure(this.#parts.airlock, this.#parts.layers.directory(seat), writtenBy(record.form))
+  }
+
+  async freeBytes(): Promise<number> {
+    const { bfree, bsize } = await statfs(this.#deps.missionsPath)
+    return bfree * bsize
   }
 
   discardToTrash(layer: SeatLayer, abort: AbortSignal) {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { filesOf, listed, restore, take } from './checkpoint-support.ts'
+import { filesOf, listed, take } from './checkpoint-support.ts'
 import { makeOrigin, never, TestBed } from './support.ts'
 
 let bed: TestBed
@@ -69,14 +69,5 @@ describe('taking a checkpoint', () => {
     await seat.sh('touch work')
     expect(await bed.checkpoints.isCurrent(seat.layer, second, never)).toBe(false)
     expect(await take(seat, { previous: second, sequence: 3, unchanged: 'skip' })).toMatchObject({ shares: null })
-  })
-
-  it('restores', async () => {
-    const seat = await bed.seat(makeOrigin(bed.path('origin')))
-    await seat.sh('echo work > work')
-    const first = await take(seat)
-    await seat.sh('echo other > work')
-    const again = await restore(seat, first)
-    expect(await again.sh('cat work; git status --porcelain')).toBe('work\n?? work')
   })
 })
