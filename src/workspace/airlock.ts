@@ -1,15 +1,15 @@
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { Slots } from '../kernel/queues.ts'
 import type { HullRunOptions, HullSpec } from '../linux/hull.ts'
-import { HULL_FAILED, hullArgv, runInHull, SYSTEM_PATH, tableFor } from '../linux/hull.ts'
+import { HULL_FAILED, laySkeleton, SYSTEM_PATH, tableFor } from '../linux/hull.ts'
+import { HullRunner } from '../linux/hull-runner.ts'
 import type { HullMount } from '../linux/mount-table.ts'
 import type { RunOptions, RunResult } from '../linux/run.ts'
-import { run } from '../linux/run.ts'
 import { sharedSkeleton } from '../linux/skeleton.ts'
 import { ENTER } from './airlock-scripts.ts'
-import { makePrivateDirectory, randomName } from './durable.ts'
+import { randomName } from './durable.ts'
 import { configEnvironment } from './git.ts'
 
 /** One passage: a fixed script over read-only views of what agents wrote. Only byte streams cross. */
@@ -53,53 +53,50 @@ export interface AirlockLimits {
 
 /** `directory` holds what passages need while they last, and `roots`, the skeletons that they share. */
 export function createAirlock(directory: string, limits: AirlockLimits): Airlock {
+  const runner = new HullRunner(join(directory, 'pipes'))
   const quick = new Slots(limits.at_once)
   const long = new Slots(limits.at_once)
   return {
-    pass: (passage, streams = {}) => (passage.long ? long : quick).run(() => pass(directory, limits, passage, streams)),
+    pass: (passage, streams = {}) =>
+      (passage.long ? long : quick).run(() => pass({ directory, limits, runner }, passage, streams)),
     sweep: (older_than_ms) => sweep(directory, older_than_ms),
   }
 }
 
-async function pass(
-  directory: string,
-  limits: AirlockLimits,
-  passage: Passage,
-  streams: PassageStreams,
-): Promise<RunResult> {
+interface Lock {
+  readonly directory: string
+  readonly limits: AirlockLimits
+  readonly runner: HullRunner
+}
+
+async function pass(lock: Lock, passage: Passage, streams: PassageStreams): Promise<RunResult> {
+  const { directory, limits } = lock
   passage.abort.throwIfAborted()
-  await makePrivateDirectory(directory)
   const place = join(directory, randomName())
   const spec = { ...hullOf(passage, limits), run_dir: place }
   const timeout_ms = passage.long ? limits.long_timeout_ms : limits.timeout_ms
   const options = { ...streams, timeout_ms, abort: passage.abort }
-  const done = await (passage.own_root ? inOwnRoot(spec, options) : inSharedRoot(directory, spec, options))
+  const done = await (passage.own_root ? inOwnRoot(lock, spec, options) : inSharedRoot(lock, spec, options))
   passage.abort.throwIfAborted()
   if (done.exit_code === HULL_FAILED)
     throw new LazarusError('runtime_failed', `The airlock could not be made: ${done.stderr.trim()}`)
   return done
 }
 
-async function inOwnRoot(spec: HullSpec, options: HullRunOptions): Promise<RunResult> {
+async function inOwnRoot({ runner }: Lock, spec: HullSpec, options: HullRunOptions): Promise<RunResult> {
   await mkdir(spec.run_dir, { mode: 0o700 })
   try {
-    return await runInHull(spec, options)
+    laySkeleton(spec.run_dir, spec)
+    return await runner.run({ ...spec, cwd: spec.run_dir, table: tableFor(spec.run_dir, spec.mounts) }, options)
   } finally {
     await rm(spec.run_dir, { recursive: true, force: true })
   }
 }
 
 /** Making and deleting some fifteen mount points costs more than all else in a short passage. */
-async function inSharedRoot(directory: string, spec: HullSpec, options: HullRunOptions): Promise<RunResult> {
-  const cwd = sharedSkeleton(directory, spec)
-  const table = `${spec.run_dir}.table`
-  await writeFile(table, tableFor(cwd, spec.mounts), { flag: 'wx', mode: 0o600 })
-  try {
-    const [file = '', ...args] = hullArgv(spec, table)
-    return await run(file, args, { ...options, cwd, environment: { PATH: SYSTEM_PATH, ...spec.environment } })
-  } finally {
-    await rm(table, { force: true })
-  }
+async function inSharedRoot(lock: Lock, spec: HullSpec, options: HullRunOptions): Promise<RunResult> {
+  const cwd = sharedSkeleton(lock.directory, spec)
+  return await lock.runner.run({ ...spec, cwd, table: tableFor(cwd, spec.mounts) }, options)
 }
 
 const hullOf = (passage: Passage, limits: AirlockLimits): Omit<HullSpec, 'run_dir'> => ({
@@ -160,7 +157,7 @@ const AIRLOCK_ENVIRONMENT: Readonly<Record<string, string>> = {
 async function sweep(directory: string, older_than_ms: number): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name)
-    if (name === 'roots') continue // a mount point that is removed unmounts for whoever is inside
+    if (name === 'roots' || name === 'pipes') continue // a mount point that is removed unmounts for whoever is inside
     const age = await stat(path).catch(() => null)
     if (age !== null && age.mtimeMs < older_than_ms) await rm(path, { recursive: true, force: true })
   }
