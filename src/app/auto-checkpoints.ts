@@ -2,6 +2,7 @@ import { holdsLayer, type MissionState, type SeatState, seatOf } from '../domain
 import { asLazarusError } from '../kernel/errors.ts'
 import { takeCheckpoint } from './checkpoint-seat.ts'
 import { type Context, seatKey } from './context.ts'
+import { layerOf } from './executors.ts'
 
 /** Longest between two looks at the clock: a suspended machine, or a seat that is new, waits no longer than this. */
 const LOOK_EVERY_MS = 1000
@@ -51,11 +52,18 @@ const livingSeats = (state: MissionState): [MissionState, SeatState][] =>
         .map((seat) => [state, seat])
     : []
 
+/** Asked first, so that an idle seat leaves no trace in the ledger. */
+async function isKept(ctx: Context, state: MissionState, seat: SeatState): Promise<boolean> {
+  const newest = seat.checkpoints.at(-1)
+  return newest !== undefined && ctx.checkpoints.isCurrent(layerOf(state, seat), newest, AbortSignal.timeout(60_000))
+}
+
 async function checkpoint(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
   try {
     await ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
       const state = ctx.book.get(mission_id)
-      if (state.status !== 'active' || seatOf(state, agent_id).status !== 'active') return
+      const seat = seatOf(state, agent_id)
+      if (state.status !== 'active' || seat.status !== 'active' || (await isKept(ctx, state, seat))) return
       await takeCheckpoint(ctx, mission_id, agent_id, { reason: 'interval', unchanged: 'skip' })
     })
   } catch (error) {

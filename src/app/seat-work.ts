@@ -75,7 +75,7 @@ function seatWithWork(ctx: Context, mission_id: string, agent_id: string): { sta
 /** Seats of a mission that are looked into at the same time. */
 const LOOKS_AT_ONCE = 4
 
-/** Throws work_uncollected when one of the seats holds work that the trusted repository does not. */
+/** Throws work_uncollected when one of the seats holds work that neither the trusted repository nor a checkpoint has. */
 export async function requireCollected(
   ctx: Context,
   state: MissionState,
@@ -87,14 +87,21 @@ export async function requireCollected(
   const slots = new Slots(LOOKS_AT_ONCE)
   const look = async (seat: SeatState) => {
     const { commits, paths } = await ctx.workspace.uncollected(layerOf(state, seat), abort)
-    if (commits > 0 || paths.length > 0) held[seat.agent_id] = { commits, paths: paths.slice(0, 20) }
+    if (commits === 0 && paths.length === 0) return
+    const newest = seat.checkpoints.at(-1)
+    if (newest && (await ctx.checkpoints.isCurrent(layerOf(state, seat), newest, abort))) return
+    held[seat.agent_id] = { commits, paths: paths.slice(0, 20) }
   }
   await Promise.all(asked.map((seat) => slots.run(() => look(seat))))
   const names = Object.keys(held)
   if (names.length === 0) return
-  throw new LazarusError('work_uncollected', `Work that no ref has is in the seats of: ${names.join(', ')}`, {
-    details: { mission_id: state.mission_id, seats: held },
-    remedy:
-      'Commit and collect it (lazarus collect <mission> <agent>), or repeat with force: a last snapshot then goes to the trash.',
-  })
+  throw new LazarusError(
+    'work_uncollected',
+    `Work that no ref and no checkpoint has is in the seats of: ${names.join(', ')}`,
+    {
+      details: { mission_id: state.mission_id, seats: held },
+      remedy:
+        'Commit and collect it (lazarus collect <mission> <agent>), or repeat with force: a last snapshot then goes to the trash.',
+    },
+  )
 }

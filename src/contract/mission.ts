@@ -116,7 +116,14 @@ export const mission = z.strictObject({
   directory: z.string().meta({ description: 'The cell directory on the host' }),
   seats: z.array(seat),
   tasks: z.array(z.never()),
-  health: z.strictObject({ seats: z.int(), active: z.int(), dead: z.int(), failed: z.int() }),
+  health: z.strictObject({
+    seats: z.int(),
+    active: z.int(),
+    dead: z.int().meta({ description: 'Ended or died, and nothing brings them back by itself' }),
+    reviving: z.int().meta({ description: 'Died and on the way back, or waiting for approval' }),
+    quarantined: z.int(),
+    failed: z.int(),
+  }),
   events: z.int(),
 })
 export type Mission = z.infer<typeof mission>

@@ -93,12 +93,20 @@ export function agentView(state: MissionState, agent_id: string): AgentFile | nu
     gateway: null,
     status: agentStatus(seat),
     current_task: null,
-    checkpoint: { last_checkpoint: null, context_hash: null, artifacts: [] },
+    checkpoint: lastCheckpoint(seat),
   }
 }
 
-function agentStatus({ status, exit }: SeatState): AgentFile['status'] {
+function lastCheckpoint({ checkpoints }: SeatState): AgentFile['checkpoint'] {
+  const newest = checkpoints.at(-1)
+  return { last_checkpoint: newest?.checkpoint_id ?? null, context_hash: newest?.context_hash ?? null, artifacts: [] }
+}
+
+/** One that waits for its revival is still at its task; only one that nobody brings back has failed. */
+function agentStatus({ status, exit, revival }: SeatState): AgentFile['status'] {
   if (status === 'active' || status === 'paused') return status
+  if (status === 'reviving' || revival !== null) return status === 'awaiting_approval' ? 'paused' : 'active'
+  if (status === 'quarantined') return 'failed'
   // An agent that came to its end by itself is done, not broken.
   const broken = status === 'failed' || (status === 'dead' && exit?.code !== 0)
   return broken ? 'failed' : 'idle'

@@ -33,7 +33,8 @@ export function seatView(state: MissionState, seat: SeatState): Seat {
 
 export function missionView(state: MissionState): Mission {
   const seats = [...state.seats.values()]
-  const count = (status: SeatState['status']) => seats.filter((seat) => seat.status === status).length
+  const count = (is: (seat: SeatState) => boolean) => seats.filter(is).length
+  const isComing = ({ status, revival }: SeatState) => status === 'reviving' || revival !== null
   return {
     mission_id: state.mission_id,
     mission_name: state.mission_name,
@@ -49,7 +50,14 @@ export function missionView(state: MissionState): Mission {
     directory: state.directory,
     seats: seats.map((seat) => seatView(state, seat)),
     tasks: [],
-    health: { seats: seats.length, active: count('active'), dead: count('dead'), failed: count('failed') },
+    health: {
+      seats: seats.length,
+      active: count(({ status }) => status === 'active'),
+      dead: count((seat) => seat.status === 'dead' && !isComing(seat)),
+      reviving: count(isComing),
+      quarantined: count(({ status }) => status === 'quarantined'),
+      failed: count(({ status }) => status === 'failed'),
+    },
     events: state.version,
   }
 }

@@ -47,7 +47,7 @@ describe('the pit in a container of its image', () => {
   test('says of level_1, level_2 and level_3 what a pit outside of the container says', async () => {
     const inside = await answered('GET', '/v1/host')
     const environment = { ...pit.environment, LAZARUS_STATE_DIR: `${pit.directory}/outside` }
-    const outside = await createLocalPit(environment, process.getuid!(), process.pid).doctor(`${pit.directory}/outside`)
+    const outside = await createLocalPit(environment, process.getuid!()).doctor(`${pit.directory}/outside`)
     const usable = ({ levels }: typeof outside) =>
       Object.fromEntries(levels.map(({ level, status }) => [level, status !== 'unavailable']))
     expect(usable(inside)).toEqual(usable(outside))

@@ -77,7 +77,7 @@ export const missionOf = (fields: Partial<Mission> = {}): Mission => ({
   directory: `/var/missions/${MISSION}`,
   seats: [],
   tasks: [],
-  health: { seats: 0, active: 0, dead: 0, failed: 0 },
+  health: { seats: 0, active: 0, dead: 0, reviving: 0, quarantined: 0, failed: 0 },
   events: 1,
   ...fields,
 })
