@@ -39,6 +39,8 @@ const open = async (level: Level): Promise<string> =>
 const sh = (mission: string, script: string) =>
   answered('POST', `/v1/missions/${mission}/seats/ada/exec`, { command: ['sh', '-c', script] })
 
+const SELF = { uid: process.getuid!(), pid: process.pid, exit: process.exit }
+
 /** Containers of the mission beside the pit's own; the throw-away ones of a probe belong to none. */
 const cells = async (mission: string) =>
   (await podman('ps', '--all', '--quiet', '--filter', `label=lazarus.mission=${mission}`)).split('\n').filter(Boolean)
@@ -47,7 +49,7 @@ describe('the pit in a container of its image', () => {
   test('says of level_1, level_2 and level_3 what a pit outside of the container says', async () => {
     const inside = await answered('GET', '/v1/host')
     const environment = { ...pit.environment, LAZARUS_STATE_DIR: `${pit.directory}/outside` }
-    const outside = await createLocalPit(environment, process.getuid!()).doctor(`${pit.directory}/outside`)
+    const outside = await createLocalPit(environment, SELF).doctor(`${pit.directory}/outside`)
     const usable = ({ levels }: typeof outside) =>
       Object.fromEntries(levels.map(({ level, status }) => [level, status !== 'unavailable']))
     expect(usable(inside)).toEqual(usable(outside))
