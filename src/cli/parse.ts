@@ -63,7 +63,7 @@ function positive(text: string): number {
 
 /** A line for the shell of the cell, or the words themselves as a JSON array. */
 export function commandLine(text: string): readonly string[] {
-  if (!text.startsWith('[')) return ['sh', '-c', text]
+  if (text.trim() !== '' && !text.startsWith('[')) return ['sh', '-c', text]
   try {
     const words: unknown = JSON.parse(text)
     if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) return words

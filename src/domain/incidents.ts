@@ -22,6 +22,7 @@ export function incidentsOf(events: Iterable<RecordedEvent>): readonly Incident[
   const all: Mutable<Incident>[] = []
   const open = new Map<string, Mutable<Incident>>()
   const checkpointed = new Map<string, string>()
+  const takenAt = new Map<string, string>()
   const starting = new Map<string, string | null>()
   for (const event of events) {
     const key = `${event.mission_id}/${event.agent_id}`
@@ -29,6 +30,7 @@ export function incidentsOf(events: Iterable<RecordedEvent>): readonly Incident[
     switch (event.type) {
       case 'checkpoint_taken':
         checkpointed.set(key, event.data.checkpoint.created_at)
+        takenAt.set(event.data.checkpoint.checkpoint_id, event.data.checkpoint.created_at)
         break
       case 'spawn_started':
         starting.set(key, event.data.resumed_from)
@@ -38,7 +40,7 @@ export function incidentsOf(events: Iterable<RecordedEvent>): readonly Incident[
         all.push(open.get(key)!)
         break
       case 'seat_spawned':
-        if (incident) revived(incident, event.at, starting.get(key) ?? null)
+        if (incident) revived(incident, event.at, starting.get(key) ?? null, takenAt)
         open.delete(key)
         break
       case 'orphan_reaped':
@@ -81,12 +83,24 @@ function begun(event: RecordedEvent & { type: 'seat_exited' }, checkpoint_at: st
   }
 }
 
-function revived(incident: Mutable<Incident>, at: string, resumed_from: string | null): void {
+/** From the live layer nothing is lost; from a checkpoint, also an older one, what was done after it. */
+function lostWith(resumed_from: string | null, died_at: string, takenAt: ReadonlyMap<string, string>): number | null {
+  if (resumed_from === 'live') return 0
+  const taken_at = resumed_from === null ? undefined : takenAt.get(resumed_from)
+  return taken_at === undefined ? null : Math.max(0, epochOf(died_at) - epochOf(taken_at))
+}
+
+function revived(
+  incident: Mutable<Incident>,
+  at: string,
+  resumed_from: string | null,
+  takenAt: ReadonlyMap<string, string>,
+): void {
   incident.outcome = 'revived'
   incident.revived_at = at
   incident.time_to_revive_ms = Math.max(0, epochOf(at) - epochOf(incident.died_at))
   incident.resumed_from = resumed_from
-  incident.work_lost_ms = resumed_from === 'live' ? 0 : incident.checkpoint_age_ms
+  incident.work_lost_ms = lostWith(resumed_from, incident.died_at, takenAt)
 }
 
 /** A quarantined one stays open: a revival by hand may follow. */

@@ -32,8 +32,12 @@ function describe(part: Part, issue: Issue): Problem {
     const field = [...path, shorten(issue.keys[0] ?? '')].join('.')
     return { field, expected: 'no such field', received: shown(valueAt(issue.input, issue.keys[0])) }
   }
-  return { field: path.join('.') || part, expected: issue.message, received: shown(issue.input) }
+  return { field: path.join('.') || part, expected: expectation(issue.message), received: shown(issue.input) }
 }
+
+/** "Too small: expected number to be >=1", "Invalid input: expected string, received number" → what comes after "expected". */
+const expectation = (message: string): string =>
+  message.replace(/^(Invalid|Too) \w+: expected /, '').replace(/, received .*$/, '')
 
 const valueAt = (input: unknown, key: string | undefined): unknown =>
   typeof input === 'object' && input !== null && key !== undefined && Object.hasOwn(input, key)

@@ -213,6 +213,7 @@ test.each([
   ['checkpoint fork mend builder latest second --resume-command []'],
   ['checkpoint fork mend builder latest second --resume-command [1]'],
   ['checkpoint fork mend builder latest second --resume-command ["sh"'],
+  ['checkpoint fork mend builder latest second --resume-command '],
   ['checkpoints mend'],
   ['restore mend builder'],
 ])('lazarus %s: exit code 2, in words', async (line) => {

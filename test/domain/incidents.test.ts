@@ -21,6 +21,8 @@ const told = (...events: readonly [DomainEvent['type'], object][]) =>
     ),
   )
 
+const ckpt = (sequence: number): string => checkpointAt(sequence).checkpoint_id
+
 const death: [DomainEvent['type'], object] = ['seat_exited', { generation: 1, exit: exitOf() }]
 const starts = (resumed_from: string): [DomainEvent['type'], object] => [
   'spawn_started',
@@ -44,9 +46,24 @@ describe('a death', () => {
   })
 
   test('that was undone from a checkpoint cost the age of that', () => {
-    expect(told(taken, death, starts('ckpt_1'), spawned)).toMatchObject([
-      { resumed_from: 'ckpt_1', checkpoint_age_ms: 60_000, work_lost_ms: 60_000, time_to_revive_ms: 3000 },
+    expect(told(taken, death, starts(ckpt(1)), spawned)).toMatchObject([
+      { resumed_from: ckpt(1), checkpoint_age_ms: 60_000, work_lost_ms: 60_000, time_to_revive_ms: 3000 },
     ])
+  })
+
+  test('that was undone from an older checkpoint cost the age of that, from one that was taken after it nothing', () => {
+    const old: [DomainEvent['type'], object] = [
+      'checkpoint_taken',
+      { checkpoint: checkpointAt(2, { created_at: isoTime(NOON - 300_000) }) },
+    ]
+    const after: [DomainEvent['type'], object] = [
+      'checkpoint_taken',
+      { checkpoint: checkpointAt(3, { created_at: isoTime(NOON + 60_000) }) },
+    ]
+    expect(told(old, taken, death, starts(ckpt(2)), spawned)).toMatchObject([
+      { checkpoint_age_ms: 60_000, work_lost_ms: 300_000 },
+    ])
+    expect(told(death, after, starts(ckpt(3)), spawned)).toMatchObject([{ checkpoint_age_ms: null, work_lost_ms: 0 }])
   })
 
   test.each([

@@ -43,8 +43,8 @@ export function addCheckpointVerb(program: Command, run: Run): void {
     .showHelpAfterError('see: lazarus checkpoint --help')
     .usage('<mission> <agent> [--reason <words>]\n       lazarus checkpoint verify|rm|prune|fork …')
     .description('take a checkpoint of a seat; verify, delete and fork checkpoints')
-    .argument('[mission]') // Of the verb that may be left out: completion goes by them.
-    .argument('[agent]')
+    .argument('<mission>') // Of the verb that may be left out: completion goes by them.
+    .argument('<agent>')
     .addHelpText(
       'after',
       `\n${SURVIVES}\n\nExamples:\n  lazarus checkpoint mend builder\n  lazarus checkpoints mend builder`,

@@ -7,7 +7,7 @@ import { addVerb, type Run } from '../verb.ts'
 
 const WORDS = {
   usage: 'restore <mission> <agent> <checkpoint>',
-  summary: 'go back to a checkpoint: any unambiguous part of its id from the front, or "latest"',
+  summary: 'go back to a checkpoint, named by the beginning of its id or "latest"',
   examples: ['restore mend builder latest', 'restore mend builder ckpt_3f2a'],
   notes:
     'The checkpoint is verified first; a damaged one changes nothing (exit code 4). Then the present is checkpointed, so\n' +
