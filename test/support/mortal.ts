@@ -1,0 +1,105 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PACE } from './pace.ts'
+import { type Answer, PitProcess } from './pit-process.ts'
+import { ROOT } from './source-tree.ts'
+
+/** A pit that dies where it is told to, and its next life. Its tests own the directory of its faults. */
+export class Mortal implements AsyncDisposable {
+  readonly pit: PitProcess
+  readonly #faults: string
+
+  private constructor(pit: PitProcess, faults: string) {
+    this.pit = pit
+    this.#faults = faults
+  }
+
+  static async start(config: object = {}): Promise<Mortal> {
+    const environment: Record<string, string> = {}
+    const pit = await PitProcess.create(environment, [process.execPath, join(ROOT, 'test/support/mortal-pit.ts')])
+    await pit.configure(config)
+    environment.LAZARUS_TEST_FAULTS = pit.stateDir
+    const mortal = new Mortal(pit, pit.stateDir)
+    await pit.start()
+    return mortal
+  }
+
+  /** Where the pit is to die; a later one replaces it. */
+  async arm(point: string | null): Promise<void> {
+    const file = join(this.#faults, 'dies-at')
+    if (point === null) await rm(file, { force: true })
+    else await writeFile(file, point)
+  }
+
+  /** Steps passed while `work` ran. */
+  async steps(work: () => Promise<unknown>): Promise<readonly string[]> {
+    const file = join(this.#faults, 'steps')
+    await rm(file, { force: true })
+    await work()
+    return (await readFile(file, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '')
+  }
+
+  async isDead(): Promise<boolean> {
+    const state = await readFile(`/proc/${this.pit.pid}/stat`, 'utf8').catch(() => ') Z')
+    return /\) [ZX]/.test(state)
+  }
+
+  /** Dead by its own hand; by ours, where it did not come to that step again. */
+  async died(): Promise<void> {
+    await until(() => this.isDead(), 'the pit did not die', 1).catch(() => {})
+    await this.pit.stop('SIGKILL')
+  }
+
+  /** Lives again until it has recovered, or dies in the attempt; tells which. */
+  async live(): Promise<boolean> {
+    const isUp = await this.pit.start().then(
+      () => true,
+      () => false,
+    )
+    if (!isUp) return false
+    const recovered = async () => (await this.pit.call('GET', '/v1/status').catch(() => null))?.body.recovered === true
+    await until(async () => (await this.isDead()) || (await recovered()), 'the pit did not recover')
+    return !(await this.isDead())
+  }
+
+  async events(mission_id: string): Promise<readonly Answer['body'][]> {
+    const all: Answer['body'][] = []
+    for (;;) {
+      const after = all.at(-1)?.seq ?? 0
+      const { body } = await this.pit.call('GET', `/v1/events?mission_id=${mission_id}&after=${after}&limit=1000`)
+      all.push(...body.events)
+      if (body.events.length < 1000) return all
+    }
+  }
+
+  /** What the pit wrote of itself, for a failure that must be understood. */
+  log(): Promise<string> {
+    return readFile(join(this.#faults, 'log'), 'utf8').catch(() => '')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.arm(null)
+    await this.pit[Symbol.asyncDispose]()
+  }
+}
+
+/** Waits on a state of the host, which no stream tells. */
+export async function until(holds: () => Promise<boolean> | boolean, otherwise: string, seconds = 20): Promise<void> {
+  const deadline = performance.now() + seconds * 1000 * PACE
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`${otherwise} within ${seconds} s`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** Shells that run a script with this word in it: the agents themselves, not what was started to start them. */
+export async function shellsWith(word: string): Promise<readonly number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+      return command.startsWith('sh\0-c\0') && command.includes(word) ? Number(pid) : null
+    }),
+  )
+  return found.filter((pid) => pid !== null)
+}
