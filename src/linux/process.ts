@@ -62,8 +62,9 @@ export function isAlive(pid: number | null, start_time: string | null): boolean 
 /** Arguments separated and ended by NUL; empty when the process is gone. */
 export const commandLine = (pid: number): string => readProc(`/proc/${pid}/cmdline`) ?? ''
 
-export function childrenOf(pid: number): number[] {
-  const text = readProc(`/proc/${pid}/task/${pid}/children`)
+/** Children of one thread of a process, by default of its first. */
+export function childrenOf(pid: number, thread = pid): number[] {
+  const text = readProc(`/proc/${pid}/task/${thread}/children`)
   return text === null ? [] : text.split(' ').filter(Boolean).map(Number)
 }
 

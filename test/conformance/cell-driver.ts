@@ -5,6 +5,7 @@ import { describeDestroy } from './cell-driver/destroy.ts'
 import { describeExec } from './cell-driver/exec.ts'
 import { describeExits } from './cell-driver/exits.ts'
 import { describeFaults } from './cell-driver/faults.ts'
+import { describeFreeze } from './cell-driver/freeze.ts'
 import { describeHold } from './cell-driver/hold.ts'
 import { describeIsolation } from './cell-driver/isolation.ts'
 import { describeLog } from './cell-driver/log.ts'
@@ -58,6 +59,7 @@ export function cellDriverConformance(name: string, subject: DriverSubject): voi
     describeLog(trial)
     describeExec(trial)
     describeExits(trial)
+    describeFreeze(trial)
     describeRecovery(trial)
     describeDestroy(trial)
     describeIsolation(trial)

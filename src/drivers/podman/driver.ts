@@ -4,6 +4,7 @@ import type { SandboxHandle } from '../../contract/seat.ts'
 import { KeyedQueue } from '../../kernel/queues.ts'
 import { isAlive, processFact, sendSignal } from '../../linux/process.ts'
 import type { CellDriver, ExecOutcome } from '../../ports/cell-driver.ts'
+import { ExecStarts } from '../shared/exec-starts.ts'
 import { acceptHold } from '../shared/hold.ts'
 import { Remains } from '../shared/remains.ts'
 import { agentOf } from './cell-processes.ts'
@@ -42,6 +43,7 @@ class Level3 implements PodmanDriver {
   readonly #tidier: ExecTidier
   readonly #remains = new Remains()
   readonly #frozen = new Set<string>()
+  readonly #starts = new ExecStarts()
   /** Everything that makes or ends a sandbox, one at a time for each seat: generations share its layer. */
   readonly #changes = new KeyedQueue()
 
@@ -76,6 +78,7 @@ class Level3 implements PodmanDriver {
       alive,
       environment: await this.#containers.environmentOf(container),
       limits: { limits: spec.policy.limits, memory_by_cgroup: cgroups.controllers.includes('memory') },
+      starts: this.#starts,
       started: (id: string) => this.#tidier.started(id, container),
     }
     return await this.#tidier.around(() => runExec(client, target, exec, onOutput, abort, this.#step))
@@ -86,11 +89,22 @@ class Level3 implements PodmanDriver {
     const { pid, start_time, container_id } = handle
     if (pid === null || container_id === null || !isAlive(pid, start_time)) return
     if (signal === 'freeze' || signal === 'thaw') {
-      const client = async () => (await this.#connection.runtime()).client
-      return await freezeOrThaw(client, { pid, id: container_id }, signal, this.#frozen)
+      return await this.#freezeOrThaw({ pid, id: container_id }, signal)
     }
     const agent = agentOf(pid)
     if (agent !== null) sendSignal(agent, signal)
+  }
+
+  async #freezeOrThaw(container: { pid: number; id: string }, to: 'freeze' | 'thaw'): Promise<void> {
+    const client = async () => (await this.#connection.runtime()).client
+    try {
+      if (to === 'freeze') await this.#starts.hold(container.id)
+      await freezeOrThaw(client, container, to, this.#frozen)
+    } catch (error) {
+      if (to === 'freeze') await this.#freezeOrThaw(container, 'thaw')
+      throw error
+    }
+    if (to === 'thaw') this.#starts.release(container.id)
   }
 
   async list() {
@@ -127,7 +141,7 @@ class Level3 implements PodmanDriver {
       const id = found?.Id ?? handle.container_id
       if (id !== null) this.#containers.forget(id)
       if (id !== null) this.#tidier.forget(id)
-      if (id !== null) this.#frozen.delete(id)
+      if (id !== null) this.#thawed(id)
       const ended = await endProcesses(found, this.#step)
       await this.#containers.clear(handle.run_dir, handle, id)
       const removal = removeContainer(client, id, found, this.#step)
@@ -137,6 +151,11 @@ class Level3 implements PodmanDriver {
     } catch (error) {
       throw translate(error, `The cell of ${handle.agent_id} could not be destroyed`)
     }
+  }
+
+  #thawed(id: string): void {
+    this.#frozen.delete(id)
+    this.#starts.release(id)
   }
 
   /** The next start of a pit finds it in the list, and tries again. */

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import type { ExecOutcome, ExecSpec, OnOutput } from '../../ports/cell-driver.ts'
+import type { ExecStarts } from '../shared/exec-starts.ts'
 import { killMarked } from './cell-processes.ts'
 import type { PodmanClient } from './client.ts'
 import { feed, receive } from './conversation.ts'
@@ -19,6 +20,7 @@ export interface ExecTarget {
   /** "NAME=value" lines that the container was made with. */
   readonly environment: readonly string[]
   readonly limits: Pick<Launch, 'limits' | 'memory_by_cgroup'>
+  readonly starts: ExecStarts
   /** Told the id of the exec as soon as its process exists. */
   readonly started: (exec: string) => void
 }
@@ -40,11 +42,18 @@ export async function runExec(
   const mark = randomInt(2 ** 20, 2 ** 46)
   try {
     step('exec.create')
-    const id = await onceProper(target, () => client.createExec(target.container, request(target, exec, mark)))
-    if (abort.aborted) return KILLED
-    step('exec.start')
-    const stream = await onceProper(target, () => client.startExec(id))
-    target.started(id)
+    const start = async () => {
+      const id = await onceProper(target, () => client.createExec(target.container, request(target, exec, mark)))
+      if (abort.aborted) return null
+      step('exec.start')
+      const stream = await onceProper(target, () => client.startExec(id))
+      target.started(id)
+      return { id, stream }
+    }
+    const started = await target.starts.run(target.container, abort, start)
+    if (started === null) return KILLED
+    const { id, stream } = started
+    using _ = target.starts.track(target.container, () => untilInside(client, id))
     await converse(stream, target, exec, onOutput, abort, mark)
     if (abort.aborted) return target.alive() ? KILLED : AWAY
     return await outcomeOf(client, id, target)
@@ -112,6 +121,15 @@ async function converse(
     clearInterval(again)
     if (abort.aborted || !whole) kill()
     stream.destroy()
+  }
+}
+
+/** Podman answers before it has brought the command in; where the cell is frozen meanwhile, that fails. */
+async function untilInside(client: PodmanClient, id: string): Promise<void> {
+  for (;;) {
+    const { Pid, Running, ExitCode } = await client.inspectExec(id)
+    if (Pid > 0 || (!Running && ExitCode !== null)) return
+    await new Promise((go) => setTimeout(go, 2))
   }
 }
 

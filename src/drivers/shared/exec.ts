@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
+import type { SandboxName } from '../../contract/ids.ts'
 import { LazarusError } from '../../kernel/errors.ts'
 import { rlimitWords, SYSTEM_PATH } from '../../linux/hull.ts'
 import type { Pipe } from '../../linux/pipes.ts'
@@ -9,14 +10,16 @@ import { isAlive, namespaceOf, processFact } from '../../linux/process.ts'
 import { type Chunks, type Exit, exitOf, launch } from '../../linux/run.ts'
 import { signalName, signalNumber } from '../../linux/signals.ts'
 import type { Confinement, ExecOutcome, ExecSpec, OnOutput } from '../../ports/cell-driver.ts'
+import type { ExecStarts } from './exec-starts.ts'
 import { Gate } from './gate.ts'
 import { killExecTree } from './kill-tree.ts'
 import { Output } from './output.ts'
-import type { ProcessId, SandboxRecord } from './records.ts'
+import { keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { enterArgv, inCgroupArgv, packEnvironment, seatArgv } from './scripts.ts'
 import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 export interface ExecPlace {
+  readonly name: SandboxName
   readonly spec: Confinement
   readonly hull: ProcessId
   /** With it the sandbox ends. */
@@ -32,6 +35,8 @@ export interface RunningExecs {
   /** Whether the sandbox is being destroyed. */
   ended: boolean
 }
+
+const KILLED: ExecOutcome = { exit_code: 137, signal: 'SIGKILL' }
 
 export const EXEC_STEPS = ['enter'] as const
 
@@ -59,13 +64,15 @@ export function execArgv(shop: Workshop, place: ExecPlace, exec: ExecSpec): stri
 
 export async function execInSandbox(
   shop: Workshop,
+  starts: ExecStarts,
   place: ExecPlace,
   exec: ExecSpec,
   onOutput: OnOutput,
   abort: AbortSignal,
 ): Promise<ExecOutcome> {
   shop.deps.faults?.('enter')
-  const started = await startExec(shop, place, exec)
+  const started = await starts.run(keyOf(place.name), abort, () => startExec(shop, place, exec))
+  if (started === null) return KILLED
   const { child, gate } = started
   const kill = () => void killExecTree(child.pid!, place.hull.pid)
   const outputs = [
@@ -73,7 +80,6 @@ export async function execInSandbox(
     new Output(started.stderr, (data) => onOutput('stderr', data), kill),
   ]
   void feedPipe(started.stdin, exec.stdin)
-  place.execs.leaders.add(child.pid!)
   abort.addEventListener('abort', kill, { once: true })
   if (abort.aborted) kill()
   try {
@@ -90,7 +96,7 @@ export async function execInSandbox(
 
 function outcomeOf(exit: Exit, gate: Gate, place: ExecPlace, abort: AbortSignal): ExecOutcome {
   if (place.execs.ended || !hasAgent(place)) return { exit_code: null, signal: null }
-  if (abort.aborted && exit.code === null) return { exit_code: 137, signal: 'SIGKILL' }
+  if (abort.aborted && exit.code === null) return KILLED
   const { ready, message } = gate.report
   if (!ready && !abort.aborted) {
     throw new LazarusError(
@@ -137,6 +143,7 @@ async function startExec(shop: Workshop, place: ExecPlace, exec: ExecSpec): Prom
     })
     const exit = exitOf(child, file!)
     if (child.pid === undefined) await exit
+    place.execs.leaders.add(child.pid!)
     const gate = new Gate(child.stdio[3] as Readable)
     child.once('exit', () => gate.giveUp())
     return {

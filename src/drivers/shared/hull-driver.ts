@@ -19,6 +19,7 @@ import type {
 } from '../../ports/cell-driver.ts'
 import { type Ended, endSandbox } from './end.ts'
 import { execInSandbox, type RunningExecs } from './exec.ts'
+import { ExecStarts } from './exec-starts.ts'
 import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
 import { freezeByCgroup, freezeBySignal } from './freeze.ts'
 import { acceptHold } from './hold.ts'
@@ -38,6 +39,7 @@ export class HullDriver implements CellDriver {
   readonly #queue = new KeyedQueue()
   readonly #execs = new Map<string, RunningExecs>()
   readonly #remains = new Remains()
+  readonly #starts = new ExecStarts()
 
   constructor(inner: Inner, deps: HullDriverDeps) {
     this.level = inner.level
@@ -89,12 +91,17 @@ export class HullDriver implements CellDriver {
   ): Promise<ExecOutcome> {
     const record = this.#record(sandbox.handle)
     if (!record?.hull || !this.#runs(record)) return { exit_code: null, signal: null }
-    const key = keyOf(record.name)
-    const execs = this.#execs.get(key) ?? { leaders: new Set(), ended: false }
-    this.#execs.set(key, execs)
+    const execs = this.#execsOf(keyOf(record.name))
     try {
-      const place = { spec: sandbox.spec, hull: record.hull, agent_pid: record.agent_pid, cgroup: record.cgroup, execs }
-      return await execInSandbox(this.#shop, place, exec, onOutput, abort)
+      const place = {
+        name: record.name,
+        spec: sandbox.spec,
+        hull: record.hull,
+        agent_pid: record.agent_pid,
+        cgroup: record.cgroup,
+        execs,
+      }
+      return await execInSandbox(this.#shop, this.#starts, place, exec, onOutput, abort)
     } catch (error) {
       throw asLazarusError(error)
     }
@@ -103,17 +110,40 @@ export class HullDriver implements CellDriver {
   async signal(handle: SandboxHandle, signal: NodeJS.Signals | 'freeze' | 'thaw'): Promise<void> {
     const record = this.#record(handle)
     if (!record?.hull || !lives(record.hull)) return
-    if (signal === 'freeze' || signal === 'thaw') return this.#freeze(record, record.hull, signal === 'freeze')
+    if (signal === 'freeze') return this.#freeze(record, record.hull)
+    if (signal === 'thaw') return this.#thaw(record, record.hull)
     const agent = record.agent_pid
     // In the pid namespace of a living hull this pid can be nobody but the agent: that dies with it.
     if (agent !== null && namespaceOf(agent, 'pid') === namespaceOf(record.hull.pid, 'pid')) sendSignal(agent, signal)
   }
 
-  async #freeze(record: SandboxRecord, hull: ProcessId, frozen: boolean): Promise<void> {
-    if (record.cgroup !== null) await freezeByCgroup(record.cgroup, frozen)
-    else await freezeBySignal(hull, frozen)
+  /** What was stopped on the way to a halt that did not come goes on. */
+  async #freeze(record: SandboxRecord, hull: ProcessId): Promise<void> {
+    const key = keyOf(record.name)
+    try {
+      await this.#starts.hold(key)
+      if (record.cgroup !== null) await freezeByCgroup(record.cgroup, true)
+      else await freezeBySignal(hull, this.#execsOf(key), true)
+    } catch (error) {
+      await this.#thaw(record, hull)
+      throw error
+    }
+  }
+
+  async #thaw(record: SandboxRecord, hull: ProcessId): Promise<void> {
+    const key = keyOf(record.name)
+    const execs = this.#execsOf(key)
+    if (record.cgroup !== null) await freezeByCgroup(record.cgroup, false)
+    else await freezeBySignal(hull, execs, false)
     // nsenter stops along with the command that it waits for, and nobody inside can wake it.
-    if (!frozen) for (const pid of this.#execs.get(keyOf(record.name))?.leaders ?? []) sendSignal(-pid, 'SIGCONT')
+    for (const pid of execs.leaders) sendSignal(-pid, 'SIGCONT')
+    this.#starts.release(key)
+  }
+
+  #execsOf(key: string): RunningExecs {
+    const execs = this.#execs.get(key) ?? { leaders: new Set(), ended: false }
+    this.#execs.set(key, execs)
+    return execs
   }
 
   async list(): Promise<readonly SandboxHandle[]> {
@@ -159,6 +189,7 @@ export class HullDriver implements CellDriver {
       // What is on its way out was ended by the destroy before this one.
       if (!record || this.#remains.has(key)) return { processes: 0, containers: 0, mounts: 0 }
       this.#watch.remove(record)
+      this.#starts.release(key)
       const { released, rest } = await this.#end(record, this.#shop.deps.faults)
       if (rest) this.#remains.add(key, rest, (error) => this.#notCleared(handle, error))
       return released

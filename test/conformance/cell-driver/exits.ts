@@ -63,35 +63,5 @@ export function describeExits(trial: Trial): void {
       await until('the agent got it', async () => (await cell.log()) === 'ready\ngot USR1\n')
       expect(trial.notices).toEqual([])
     })
-
-    it.runIf(trial.can.freeze && trial.can.processes)(
-      'freezes every process of the sandbox and thaws them',
-      async () => {
-        const count = 'while :; do echo x; sleep 0.01; done >> /artifacts/ticks'
-        const cell = await trial.spawn({ command: ['/bin/sh', '-c', `setsid sh -c '${count}' & ${count}`] })
-        const ticks = async () =>
-          (await import('node:fs/promises')).stat(`${cell.spec.run_dir}/../artifacts/ticks`).then(
-            (s) => s.size,
-            () => 0,
-          )
-        await until('it ticks', async () => (await ticks()) > 4)
-        await trial.driver.signal(cell.handle, 'freeze')
-        await trial.driver.signal(cell.handle, 'freeze')
-        const frozen = await ticks()
-        for (let look = 0; look < 20; look += 1) {
-          await new Promise((go) => setTimeout(go, 5))
-          expect(await ticks()).toBe(frozen)
-        }
-        await trial.driver.signal(cell.handle, 'thaw')
-        await until('it ticks again', async () => (await ticks()) > frozen)
-      },
-    )
-
-    it.runIf(trial.can.freeze && trial.can.processes)('destroys what is frozen', async () => {
-      const cell = await trial.spawn({ command: STAY })
-      await trial.driver.signal(cell.handle, 'freeze')
-      await trial.driver.destroy(cell.handle)
-      expect(trial.notices).toEqual([])
-    })
   })
 }

@@ -8,6 +8,7 @@ import type { SandboxHandle } from '../../../src/contract/seat.ts'
 import { monitorOf, processesOf } from '../../../src/drivers/podman/cell-processes.ts'
 import { PodmanClient } from '../../../src/drivers/podman/client.ts'
 import { runExec } from '../../../src/drivers/podman/exec.ts'
+import { ExecStarts } from '../../../src/drivers/shared/exec-starts.ts'
 import { isAlive } from '../../../src/linux/process.ts'
 import type { ExitNotice, SandboxSpec } from '../../../src/ports/cell-driver.ts'
 import { never, until } from '../../conformance/cell-driver/trial.ts'
@@ -142,7 +143,15 @@ describe('level_3 podman deaths behind the back of the pit', () => {
       return createExec(id, request)
     }
     const limits = { limits: spec.policy.limits, memory_by_cgroup: false }
-    const target = { container, init: handle.pid!, alive: () => true, environment: [], limits, started: () => {} }
+    const target = {
+      container,
+      init: handle.pid!,
+      alive: () => true,
+      environment: [],
+      limits,
+      starts: new ExecStarts(),
+      started: () => {},
+    }
     const running = runExec(
       client,
       target,

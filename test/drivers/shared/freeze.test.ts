@@ -25,7 +25,7 @@ describe.each(['level_1', 'level_2'] as const)('%s freeze', (level) => {
     const states = inside().map((pid) => processFact(pid)?.state)
     expect(states.length).toBeGreaterThanOrEqual(3)
     expect(
-      states.every((state) => 'TD'.includes(state ?? '?')),
+      states.every((state) => 'TDZ'.includes(state ?? '?')),
       states.join(),
     ).toBe(true)
     await harness.driver.signal(handle!, 'thaw')
