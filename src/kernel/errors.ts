@@ -31,7 +31,7 @@ export const ERRORS = {
   seal_not_found: kind(404, 'Take a new seal with: lazarus home seal'),
   conflict: kind(409, 'Read the present state and decide again.'),
   work_uncollected: kind(409, 'Collect the work first (lazarus collect), or repeat with force.'),
-  agent_quarantined: kind(409, 'Read the reason in the seat, then release it.'),
+  agent_quarantined: kind(409, 'Read the reason in the seat; the way out is: lazarus revive <mission> <agent>'),
   handoff_refused: kind(409, 'Check handoff_to and handoff_from in config/permissions.json.'),
   pit_already_running: kind(409, 'Use the running pit, or stop it first.'),
   invitation_expired: kind(410, 'Ask for a new invitation.'),

@@ -199,7 +199,7 @@ describe('what is printed', () => {
     expect(rows[3]).toContain('  3  ckpt_3f2a1000  ')
     expect(noteOf('tired')).toBe('oom 3.0 s ago; substitution by second under way')
     expect(noteOf('done')).toBe('exit 0 3.0 s ago')
-    expect(noteOf('gone')).toBe('3 of 3 revivals within 600 s are used up')
+    expect(noteOf('gone')).toBe('3 of 3 revivals within 600 s are used up; lazarus revive 0b9f2c52 gone')
     expect((await said('seat ls mend')).stdout).toContain('SIGKILL 3.0 s ago; revival in 4.0 s\n')
   })
 

@@ -227,7 +227,14 @@ describe('completion', () => {
 
   const complete = async (...words: string[]) => {
     const script = `${await scriptOf('bash')}
-lazarus() { [[ $1 == mission ]] && printf '%s\\n' mend twin || printf '%s\\n' "agent-of-$3"; }
+lazarus() {
+  case $1 in
+    mission) printf '%s\\n' mend twin ;;
+    checkpoints) echo "checkpoint-of-$2-$3" ;;
+    revivals) echo rev_one ;;
+    *) echo "agent-of-$3" ;;
+  esac
+}
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lazarus; printf '%s\\n' "\${COMPREPLY[@]}"`
     return execFileSync('bash', ['-c', script, 'bash', 'lazarus', ...words])
       .toString()
@@ -243,6 +250,13 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lazarus; printf '%s\\n' "\${COMPREPL
     expect(await complete('mission', 'inspect', 'm')).toEqual(['mend'])
     expect(await complete('logs', '-f', 'mend', '')).toEqual(['agent-of-mend'])
     expect(await complete('completion', 'f')).toEqual(['fish'])
+    expect(await complete('checkpoint', 'v')).toEqual(['verify'])
+    expect(await complete('checkpoint', 'm')).toEqual(['mend'])
+    expect(await complete('checkpoint', 'mend', '')).toEqual(['agent-of-mend'])
+    expect(await complete('checkpoint', 'rm', 'mend', '')).toEqual(['agent-of-mend'])
+    expect(await complete('restore', 'mend', 'ada', '')).toEqual(['latest', 'checkpoint-of-mend-ada'])
+    expect(await complete('checkpoint', 'verify', 'mend', 'ada', 'l')).toEqual(['latest'])
+    expect(await complete('revivals', 'approve', '')).toEqual(['rev_one'])
   })
 
   test.each(['zsh', 'fish'])('%s knows every verb', async (shell) => {

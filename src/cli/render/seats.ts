@@ -50,11 +50,13 @@ export function describeExit({ cause, code, signal }: Pick<ExitFact, 'code' | 's
 export function seatNote(seat: Seat, waiting: Waiting, now_ms: number): string | null {
   const revival = waiting.get(seatKey(seat))
   const died = seat.exit === null ? null : `${describeExit(seat.exit)} ${ago(seat.exit.died_at, now_ms)}`
-  if (seat.status === 'quarantined') return seat.quarantine
+  if (seat.status === 'quarantined') return `${seat.quarantine}; ${wayOut(seat)}`
   if (revival) return [died, nextStep(revival, now_ms), howToAnswer(revival)].filter(Boolean).join('; ')
   if (seat.error !== null) return seat.error.message
   return seat.status === 'active' ? null : died
 }
+
+const wayOut = ({ mission_id, agent_id }: Seat): string => `lazarus revive ${mission_id.slice(0, 8)} ${agent_id}`
 
 /** What becomes of a death that is to be undone. */
 export function nextStep({ approval, not_before, substitute }: Revival, now_ms: number): string {
