@@ -9,12 +9,13 @@ export async function runCommand(
   [file = '', ...args]: readonly string[],
   environment: Readonly<Record<string, string>>,
   alert: DeadManAlert,
+  patience_ms = TIMEOUT_MS,
 ): Promise<void> {
   const { exit_code, signal, ended, stderr } = await run(file, args, {
     environment: { ...environment, ...alertEnvironment(alert) },
     stdin: Buffer.from(`${JSON.stringify(alert)}\n`),
     on_stdout: () => {},
-    timeout_ms: TIMEOUT_MS,
+    timeout_ms: patience_ms,
   })
   if (exit_code === 0) return
   const how = ended === 'exit' ? `ended with ${signal ?? `exit code ${exit_code}`}` : `was ended: ${ended}`

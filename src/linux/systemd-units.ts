@@ -97,8 +97,12 @@ const common = ({ environment }: UnitFacts): string =>
 
 const environmentLine = ([name, value]: [string, string]): string => `Environment=${quoted(`${name}=${value}`)}`
 
-const commandLine = (words: readonly string[]): string =>
-  words.map((word) => quoted(word).replaceAll('$', '$$$$')).join(' ')
+/** In arguments `$` begins a variable, in the name of the program it does not. */
+const commandLine = ([program = '', ...args]: readonly string[]): string =>
+  [quoted(program), ...args.map((arg) => quoted(arg).replaceAll('$', '$$$$'))].join(' ')
+
+/** systemd starts no program whose path holds one of these, however it is quoted. */
+export const isStartable = (path: string): boolean => !/["'\\\p{Cc}]/u.test(path)
 
 const documentation = ({ documentation: path }: UnitFacts): string => `file:${encodeURI(path).replaceAll('%', '%%')}`
 

@@ -12,6 +12,7 @@ const WRITTEN = [
   'max_retries',
   'auto_revive',
   'gateways',
+  'missions_path',
   'log_level',
   'homes',
   'listen',
@@ -67,9 +68,8 @@ export interface CreatedConfig {
 
 /** Mode 0600, in a directory that is made when it is missing. What is there stays, unless `force`. */
 export async function createConfig(path: string, missionsPath: string, force: boolean): Promise<CreatedConfig> {
-  const defaults = configSchema.parse({})
-  const content = { ...Object.fromEntries(WRITTEN.map((key) => [key, defaults[key]])), missions_path: missionsPath }
-  const text = `${JSON.stringify(content, null, 2)}\n`
+  const defaults = configSchema.parse({ missions_path: missionsPath })
+  const text = `${JSON.stringify(Object.fromEntries(WRITTEN.map((key) => [key, defaults[key]])), null, 2)}\n`
   const replaced = statSync(path, { throwIfNoEntry: false }) !== undefined
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { isoTime } from '../kernel/clock.ts'
 import { asLazarusError, LazarusError } from '../kernel/errors.ts'
@@ -47,7 +48,11 @@ export async function serve(options: ServeOptions): Promise<number> {
     log.info({ ...listening }, 'the pit listens')
     options.onListening?.(pit)
     using _watchdog = announceReady(pit, manager, options.stop, log)
-    pit.pit.ready().catch((error) => log.warn({ err: error }, 'the host could not be probed whole'))
+    pit.pit
+      .ready()
+      .catch((error) => log.warn({ err: error }, 'the host could not be probed whole'))
+      // The first start of a version writes over a thousand files: not at the end, when somebody waits for it.
+      .then(() => flushCompileCache())
     await stopped(options.stop)
     void manager?.tell('STOPPING=1')
     log.info({}, 'the pit stops; agents go on')

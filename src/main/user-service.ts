@@ -4,7 +4,7 @@ import { extname, join, resolve } from 'node:path'
 import type { InstalledService, UninstalledService } from '../contract/service.ts'
 import { LOOKS_WITHIN_BOUND } from '../domain/dead-man.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { type UnitFacts, type UnitName, units } from '../linux/systemd-units.ts'
+import { isStartable, type UnitFacts, type UnitName, units } from '../linux/systemd-units.ts'
 import { type UserManager, userManager } from '../linux/user-manager.ts'
 import { writeAtomic } from '../store/atomic-file.ts'
 import { readLifeSigns } from './life-signs.ts'
@@ -38,7 +38,8 @@ export async function installService(
 ): Promise<InstalledService> {
   const manager = ownManager(env, uid)
   const settings = readSettings(env, { stateDir })
-  if (start) await requireNoOtherPit(settings, manager)
+  const ran = await manager.isActive(PIT)
+  if (start && !ran) requireNoOtherPit(settings)
   const directory = unitDirectory(env)
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const wanted = Object.entries(units(factsOf(env, stateDir, await manager.version())))
@@ -48,7 +49,7 @@ export async function installService(
   await manager.enable([PIT, TIMER])
   if (start) await manager.start([PIT, TIMER])
   const running = await manager.isActive(PIT)
-  return { directory, units: done, started: start, running, notes: await notesOf(manager, done, running && start) }
+  return { directory, units: done, started: start, running, notes: await notesOf(manager, done, ran) }
 }
 
 /** Stops the pit cleanly and removes what was installed; agents go on. */
@@ -69,9 +70,10 @@ export async function uninstallService(env: Environment, uid: number): Promise<U
 
 function factsOf(env: Environment, stateDir: string, systemd_version: number): UnitFacts {
   const { packageDir, config } = readSettings(env, { stateDir })
-  if (packageDir.startsWith('/run/')) {
-    throw new LazarusError('invalid_request', `${packageDir} is not where this checkout lies for systemd`, {
-      remedy: 'Move the checkout to where its operator can read it (for example below /srv), and install from there.',
+  if (packageDir.startsWith('/run/') || !isStartable(packageDir)) {
+    throw new LazarusError('invalid_request', `systemd cannot start programs from ${packageDir}`, {
+      remedy:
+        'Move the checkout to where its operator can read it (for example /srv/lazarus-pit), and install from there.',
     })
   }
   const stable = join(packageDir, '.tools', 'bin', 'node')
@@ -97,9 +99,9 @@ function ownManager(env: Environment, uid: number): UserManager {
 }
 
 /** Two pits on one state directory: the second one would refuse, again and again. */
-async function requireNoOtherPit({ stateDir }: Settings, manager: UserManager): Promise<void> {
+function requireNoOtherPit({ stateDir }: Settings): void {
   const { pit, alive } = readLifeSigns(stateDir)
-  if (pit === null || !alive || (await manager.isActive(PIT))) return
+  if (pit === null || !alive) return
   throw new LazarusError('pit_already_running', `A pit that systemd did not start runs already: process ${pit.pid}`, {
     remedy: `Stop it first (its agents go on): kill ${pit.pid}`,
     details: { pid: pit.pid },
@@ -121,7 +123,7 @@ async function notesOf(manager: UserManager, done: InstalledService['units'], ra
   return [
     ...(linger === false ? ['It ends with your last login; to keep it: sudo loginctl enable-linger "$USER"'] : []),
     ...(ran && done.some(({ action }) => action === 'replaced')
-      ? [`The units changed; a pit that ran before takes them over with: systemctl --user restart ${PIT}`]
+      ? [`The units changed; the pit that runs takes them over with: systemctl --user restart ${PIT}`]
       : []),
   ]
 }

@@ -66,6 +66,8 @@ export class PitProcess implements AsyncDisposable {
       LAZARUS_STATE_DIR: this.stateDir,
       LAZARUS_MISSIONS_PATH: join(this.stateDir, 'missions'),
       LAZARUS_LISTEN: '127.0.0.1:0',
+      // Shared: else each pit would compile the house anew, and write it all down when it ends.
+      NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/lazarus-tests'),
       ...this.#environment,
     }
   }
