@@ -30,6 +30,7 @@ import { collect, diff, killSeat, seatUsage } from './seat-work.ts'
 import { addSeat } from './spawn-seat.ts'
 import { Supervisor } from './supervisor.ts'
 import { startUpkeep } from './upkeep.ts'
+import { watchDisk } from './watch-disk.ts'
 import { watchExits } from './watch-exits.ts'
 
 /** The pit: adopts what an earlier one left, then serves the use cases. */
@@ -60,7 +61,7 @@ export function createPit(adapters: Adapters): Pit {
   const work = recovered.then(() => {
     milestones.recovered = true
     supervisor.start()
-    return [startUpkeep(ctx), startAutoCheckpoints(ctx), startMissionTimeouts(ctx), startHealth(ctx)]
+    return [startUpkeep(ctx), startAutoCheckpoints(ctx), startMissionTimeouts(ctx), startHealth(ctx), watchDisk(ctx)]
   })
   return {
     ...application(ctx, identities),

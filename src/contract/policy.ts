@@ -22,7 +22,7 @@ export const limits = z.strictObject({
     .optional()
     .meta({
       description:
-        'Bytes of the largest single file. What the layer and the in-cell home hold in all is told by usage, not enforced',
+        'Bytes that layer and in-cell home hold in all: the pit measures, and ends a seat that is over, soon but not at once. No single file grows beyond it at all',
     }),
   tmp: z
     .int()

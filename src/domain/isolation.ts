@@ -26,13 +26,14 @@ export function declare(policy: Policy): DeclaredIsolation {
 
 /**
  * Who can keep a limit of a whole seat. An rlimit bounds one process, so it keeps neither memory nor cpu; the process
- * limit counts the user namespace of the seat, so it does keep pids.
+ * limit counts the user namespace of the seat, so it does keep pids. The sum of what a seat holds on disk is kept by the
+ * pit's accounting alone.
  */
 const KEEPERS: Readonly<Record<LimitName, readonly LimitFact['enforced_by'][]>> = {
   cpu: ['cgroup'],
   memory: ['cgroup'],
   pids: ['cgroup', 'rlimit'],
-  disk: ['accounting', 'rlimit'],
+  disk: ['accounting'],
   tmp: ['tmpfs', 'cgroup'],
   nofile: ['rlimit'],
 }

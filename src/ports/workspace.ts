@@ -43,6 +43,8 @@ export interface Workspace {
   ): Promise<{ readonly text: Uint8Array; readonly truncated: boolean }>
   uncollected(layer: SeatLayer, abort: AbortSignal): Promise<Uncollected>
   usage(seat: SeatName): Promise<LayerUsage>
+  /** Of the file system on which layers lie. */
+  freeBytes(): Promise<number>
   /** Writes the layer and the in-cell home as tar.zst into the trash, durable before it resolves. Finds an earlier one. */
   discardToTrash(layer: SeatLayer, abort: AbortSignal): Promise<FinalSnapshot | null>
   /** Deletes the layer, through the airlock. */

@@ -21,7 +21,7 @@ const KEPT: EffectiveIsolation = {
     cpu: { value: 1, enforced_by: 'cgroup' },
     memory: { value: 2 ** 30, enforced_by: 'cgroup' },
     pids: { value: 64, enforced_by: 'rlimit' },
-    disk: { value: 2 ** 20, enforced_by: 'rlimit' },
+    disk: { value: 2 ** 20, enforced_by: 'accounting' },
     tmp: { value: 2 ** 20, enforced_by: 'tmpfs' },
     nofile: { value: 64, enforced_by: 'rlimit' },
   },

@@ -97,6 +97,7 @@ function limitFacts(
   return facts
 }
 
+/** For `disk` both must hold: the rlimit, read here, bounds each file; the pit accounts for the sum of a seat that has it. */
 function limitFact(
   name: LimitName,
   context: MeasureContext,
@@ -109,7 +110,8 @@ function limitFact(
   if (tmp !== null) return { value: tmp, enforced_by: 'tmpfs' }
   const title = RLIMITS[name]
   const value = title === undefined ? null : (rlimits.get(title) ?? null)
-  return value === null ? { value: null, enforced_by: 'none' } : { value, enforced_by: 'rlimit' }
+  if (value === null) return { value: null, enforced_by: 'none' }
+  return { value, enforced_by: name === 'disk' ? 'accounting' : 'rlimit' }
 }
 
 const UNITS: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 }

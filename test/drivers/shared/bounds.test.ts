@@ -49,7 +49,7 @@ describe.each(['level_1', 'level_2'] as const)('%s bounds', (level) => {
     expect(facts).toEqual({
       pids: { value: 77, enforced_by: 'rlimit' },
       nofile: { value: 99, enforced_by: 'rlimit' },
-      disk: { value: 2 ** 20, enforced_by: 'rlimit' },
+      disk: { value: 2 ** 20, enforced_by: 'accounting' },
       tmp: { value: 4 * 2 ** 20, enforced_by: 'tmpfs' },
     })
     expect(
