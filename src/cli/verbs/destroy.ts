@@ -9,8 +9,8 @@ const WORDS = {
   summary: 'end everything of a mission, and print the proof that no home changed',
   examples: ['destroy mend', 'destroy 3f2a --force'],
   notes:
-    'Refused (exit code 4) while a seat holds work that was not collected. What was collected and a last snapshot\n' +
-    'of each seat go to the trash; the printed lines bring the commits home.',
+    'Refused (exit code 4) while a seat holds work that was neither collected nor checkpointed. What was collected and a\n' +
+    'last snapshot of each seat go to the trash; the printed lines bring the commits home.',
 }
 
 export function addDestroyVerb(program: Command, run: Run): void {
@@ -26,6 +26,6 @@ export function addDestroyVerb(program: Command, run: Run): void {
       )
       await session.print(answer, describeDestroy)
     },
-    (verb) => verb.option('--force', 'also when a seat holds work that was not collected'),
+    (verb) => verb.option('--force', 'also when a seat holds work that nothing else has'),
   )
 }

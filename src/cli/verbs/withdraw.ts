@@ -8,7 +8,9 @@ const WORDS = {
   usage: 'withdraw <mission> <agent>',
   summary: 'end one seat of a mission',
   examples: ['withdraw mend builder', 'withdraw mend builder --force'],
-  notes: 'Refused (exit code 4) while the seat holds work that was not collected.',
+  notes:
+    'Refused (exit code 4) while the seat holds work that was neither collected nor checkpointed. A last snapshot of it goes\n' +
+    'to the trash.',
 }
 
 export function addWithdrawVerb(program: Command, run: Run, words: VerbWords = WORDS): void {
@@ -31,6 +33,6 @@ export function addWithdrawVerb(program: Command, run: Run, words: VerbWords = W
         ].join('\n'),
       )
     },
-    (verb) => verb.option('--force', 'also when the seat holds work that was not collected'),
+    (verb) => verb.option('--force', 'also when the seat holds work that nothing else has'),
   )
 }
