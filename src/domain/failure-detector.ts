@@ -6,7 +6,7 @@
 /** Milliseconds between heartbeats, newest last. What is older than the window no longer says how the agent behaves. */
 export type Intervals = readonly number[]
 
-export const WINDOW = 100
+export const WINDOW = 32
 
 /** A clockwork would else be suspected after the jitter of one busy machine. */
 const LEAST_DEVIATION_MS = 100

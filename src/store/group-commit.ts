@@ -10,10 +10,13 @@ interface Pending<Request, Result> {
 
 /** Bounds how long one commit keeps the event loop: a thousand small inserts take some 7 ms. */
 const MAX_BATCH = 1000
+/** Bounds how long a batch waits for those who still come in: each turn of the event loop takes in all that is there. */
+const MAX_TURNS = 8
 
 /**
- * Gathers what is asked for while the event loop drains and hands it on as one batch, in order. `commit` is
- * synchronous and gives one outcome per request, in order; a request is answered after its batch is committed.
+ * Gathers what is asked for until a turn of the event loop brings no more, and hands it on as one batch, in order: an
+ * fsync costs more than a few turns. `commit` is synchronous and gives one outcome per request, in order; a request is
+ * answered after its batch is committed.
  */
 export class GroupCommit<Request, Result> {
   readonly #commit: (requests: readonly Request[]) => readonly Outcome<Result>[]
@@ -39,7 +42,13 @@ export class GroupCommit<Request, Result> {
   #schedule(): void {
     if (this.#scheduled || this.#queue.length === 0) return
     this.#scheduled = true
+    this.#gather(0, MAX_TURNS)
+  }
+
+  #gather(before: number, turns: number): void {
     setImmediate(() => {
+      const waiting = this.#queue.length
+      if (waiting > before && waiting < MAX_BATCH && turns > 1) return this.#gather(waiting, turns - 1)
       this.#scheduled = false
       this.#flush()
       this.#schedule()

@@ -14,6 +14,28 @@ describe('group commit', () => {
     expect(batches).toEqual([[1, 2, 3], [4]])
   })
 
+  it('waits while turns of the event loop bring more, and not for ever', async () => {
+    const batches: number[] = []
+    const group = new GroupCommit<number, void>((batch) => {
+      batches.push(batch.length)
+      return batch.map(() => ({ ok: true, result: undefined }))
+    })
+    const streams = async (requests: number) => {
+      const answers: Promise<void>[] = []
+      for (let n = 0; n < requests; n++) {
+        answers.push(group.submit(n))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      await Promise.all(answers)
+      return batches.splice(0)
+    }
+    expect(await streams(3)).toEqual([3])
+    const many = await streams(100)
+    expect(many.reduce((a, b) => a + b)).toBe(100)
+    expect(Math.max(...many)).toBeLessThan(20)
+    expect(many.length).toBeLessThan(50)
+  })
+
   it('gives every request its own outcome, in order, whatever the sizes and failures', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.boolean(), { maxLength: 2500 }), async (oks) => {

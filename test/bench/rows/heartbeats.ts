@@ -10,7 +10,7 @@ import { type Bench, type BenchRow, find, type RowReport } from '../row.ts'
 import { quantile } from '../statistics.ts'
 
 const AGENTS = 1000
-const CONNECTIONS = 256
+const CONNECTIONS = 64
 const OURS = 'heartbeats, durable'
 const PEER = 'fastify, one insert each'
 
