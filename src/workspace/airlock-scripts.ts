@@ -151,16 +151,15 @@ ${TAR_PARTS} $parts || [ $? = 1 ]
 
 /**
  * The parts below /seat to archive. Answers what they hold, "<facts>" NUL "<path>" NUL each, and an empty one; the
- * first artifacts, "<bytes> <path>" NUL each, and an empty one. A directory is its mode, its time and its entries:
- * its ctime moves when an overlay is only read. Then it waits to be told: a line for a tar of the
- * parts, or the end of stdin. Exit code 1 of the tar: something changed meanwhile.
+ * first artifacts, "<bytes> <path>" NUL each, and an empty one; then a tar of the parts, for who still listens. Exit
+ * code 1: something changed meanwhile. A directory is its mode, its time and its entries: its ctime moves when an
+ * overlay is only read.
  */
 export const ARCHIVE_SEAT = `${SEAT}
 find "$@" -xdev -type d -printf 'd %m %T@\\0%p\\0' -o -printf '%y %m %s %T@ %C@ %l\\0%p\\0' || :
 printf '\\0'
 find /artifacts -type f -printf '%s %P\\0' | head -z -n 1000
 printf '\\0'
-read -r go || exit 0
 exec ${TAR_PARTS} "$@"
 `
 

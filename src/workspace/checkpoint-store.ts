@@ -69,7 +69,7 @@ class TarCheckpoints implements CheckpointStore {
 
   stage(layer: SeatLayer, from: Checkpoint, abort: AbortSignal): Promise<void> {
     return this.#exclusive(layer.seat, abort, async () => {
-      const { airlock, layers, limits, faults } = this.#parts
+      const { airlock, layers, faults } = this.#parts
       const worktrees = dirname(layers.directory(layer.seat))
       await mkdir(worktrees, { recursive: true, mode: 0o700 })
       this.#parts.requireOwn(worktrees)
@@ -78,7 +78,7 @@ class TarCheckpoints implements CheckpointStore {
       const building = stagingName(worktrees, layer.seat)
       const places = { ...this.#parts.places(layer), layer: building }
       try {
-        await layStaged({ airlock, layers, file_bytes: limits.checkpoint_bytes, layer, places, from, abort })
+        await layStaged({ airlock, layers, layer, places, from, abort })
         faults('layer.staged')
         await rename(building, stagedName(worktrees, layer.seat, from.checkpoint_id))
       } catch (error) {

@@ -18,8 +18,6 @@ import { writableView, writtenBy } from './mounts.ts'
 export interface Staging {
   readonly airlock: Airlock
   readonly layers: Layers
-  /** Largest file that a checkpoint may hold. */
-  readonly file_bytes: number
   readonly layer: SeatLayer
   /** Of the seat; `layer` is the directory that is staged. */
   readonly places: SeatPlaces
@@ -77,9 +75,9 @@ async function extract(staging: Staging, tar: AsyncIterable<Uint8Array>): Promis
     return { kind: 'bind', source: join(places.layer, part), target: `/seat/${part}`, read_only: false } as const
   })
   const args = ['upper', 'tree', 'home'].filter((part) => !wanted.includes(part)).map((part) => `--exclude=${part}`)
-  const passage = { script: EXTRACT_SEAT, args, mounts, unprivileged: false, long: true, abort }
+  const passage = { script: EXTRACT_SEAT, args, mounts, unprivileged: false, long: true, large_files: true, abort }
   const fault = { error: null as unknown }
-  const done = await airlock.pass({ ...passage, file_bytes: staging.file_bytes }, { stdin: untilFault(tar, fault) })
+  const done = await airlock.pass(passage, { stdin: untilFault(tar, fault) })
   if (fault.error !== null) throw fault.error
   if (done.exit_code === 0) return
   const reason = done.stderr.trim().slice(-1000)
