@@ -8,6 +8,7 @@ import { COMMAND, COMMITTED, FINISHED, RESUME_COMMAND } from './quickstart-agent
 import type { QuickstartDeps } from './quickstart-deps.ts'
 
 const AGENT = 'first-agent'
+const NEXT_GENERATION = /"generation":2\b/
 /** Longest that the agent may take for a step. */
 const PATIENCE_MS = 120_000
 
@@ -17,17 +18,23 @@ export async function quickstartMission(deps: QuickstartDeps, level: IsolationLe
   const step = stepper(deps)
   print(`\n${level}`)
   const mission = await step('open the mission', () =>
-    call<Mission>('POST', '/v1/missions', { mission_name: `quickstart ${level}`, isolation_level: level, repo }),
+    call<Mission>('POST', '/v1/missions', {
+      mission_name: `quickstart ${level}`,
+      isolation_level: level,
+      repo,
+      policies: { auto_revive: 'yes', max_retries: 3 },
+    }),
   )
   const path = `/v1/missions/${mission.mission_id}`
   const seat = `${path}/seats/${AGENT}`
   await step('seat the agent', () =>
     call<SpawnedSeat>('POST', `${path}/seats`, { agent_id: AGENT, command: COMMAND, resume_command: RESUME_COMMAND }),
   )
-  await step('the agent commits', () => logged(deps, seat, COMMITTED))
+  await step('the agent commits', () => told(deps, `${seat}/logs?follow=true`, COMMITTED))
   const words = await step('kill -9, and it is back', async () => {
     await call<Seat>('POST', `${seat}/kill`, { signal: 'SIGKILL' })
-    return logged(deps, seat, FINISHED)
+    await told(deps, `/v1/events?follow=true&mission_id=${mission.mission_id}&types=seat_spawned`, NEXT_GENERATION)
+    return told(deps, `${seat}/logs?follow=true`, FINISHED)
   })
   await tellRevival(deps, mission.mission_id)
   print(`    it says: ${words[1]}`)
@@ -55,15 +62,20 @@ const homes = ({ homes: { changed, entries } }: DestroyReport): string =>
     ? `homes unchanged (${count(entries, 'entry', 'entries')})`
     : `homes changed: ${changed.map(({ path }) => path).join(', ')}`
 
-/** Waits until the agent's log holds these words. */
-async function logged({ follow }: QuickstartDeps, seat: string, words: RegExp): Promise<RegExpExecArray> {
+/** Waits until a stream of the pit has had these words. */
+async function told({ follow }: QuickstartDeps, path: string, words: RegExp): Promise<RegExpExecArray> {
+  const abort = AbortSignal.timeout(PATIENCE_MS)
   let text = ''
-  for await (const chunk of follow(`${seat}/logs?follow=true`, AbortSignal.timeout(PATIENCE_MS))) {
-    text += chunk
-    const found = words.exec(text)
-    if (found) return found
+  try {
+    for await (const chunk of follow(path, abort)) {
+      text += chunk
+      const found = words.exec(text)
+      if (found) return found
+    }
+  } catch (error) {
+    if (!abort.aborted) throw error
   }
-  throw new LazarusError('runtime_failed', `The agent did not do its part; its log:\n${text}`)
+  throw new LazarusError('runtime_failed', `The agent did not do its part; so far:\n${text}`)
 }
 
 const stepper =

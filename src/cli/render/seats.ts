@@ -69,7 +69,8 @@ export function nextStep({ approval, not_before, substitute }: Revival, now_ms: 
 const howToAnswer = ({ approval, revival_id }: Revival): string | null =>
   approval === 'needed' ? `lazarus revivals approve ${revival_id}` : null
 
-interface Seen {
+/** A session, as far as rendering looks at it. */
+export interface Seen {
   readonly colours: Colours
   readonly io: { readonly now: () => number }
 }
