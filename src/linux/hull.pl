@@ -12,9 +12,9 @@ our $HULL_FAILED = 125;
 our $arch;
 my %CALLS = (
   x64 => { clone => 56, unshare => 272, prctl => 157, pivot_root => 155, mount => 165, umount2 => 166, dup3 => 292,
-    setsid => 112, prlimit64 => 302 },
+    setsid => 112, prlimit64 => 302, mknodat => 259 },
   arm64 => { clone => 220, unshare => 97, prctl => 167, pivot_root => 41, mount => 40, umount2 => 39, dup3 => 24,
-    setsid => 157, prlimit64 => 261 },
+    setsid => 157, prlimit64 => 261, mknodat => 33 },
 );
 
 # Dies with $what was attempted. Perl hands strings over as pointers, and wants them in variables.

@@ -53,8 +53,8 @@ export class Pipes {
   }
 }
 
-/** A first reader that does not block lets every later open return at once. */
-function openFifo(fifo: string, ours: 'read' | 'write' | 'none'): Pipe {
+/** Takes its name away. A first reader that does not block lets every later open return at once. */
+export function openFifo(fifo: string, ours: 'read' | 'write' | 'none'): Pipe {
   const first = openSync(fifo, O_RDONLY | O_NONBLOCK)
   try {
     const write = openSync(fifo, O_WRONLY | (ours === 'write' ? O_NONBLOCK : 0))

@@ -1,4 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
 import { execa } from 'execa'
 import { LazarusError } from '../kernel/errors.ts'
 
@@ -41,7 +42,21 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   const child = start(file, args, options)
   // What the program leaves behind in its group may hold the pipes open.
   child.nodeChildProcess.once('exit', () => killGroup(child))
-  return await supervise(child, file, options)
+  const exit = child.then((result) => {
+    if (child.pid === undefined) throw cannotStart(file, result.cause as NodeJS.ErrnoException)
+    return { code: result.exitCode ?? null, signal: (result.signal as NodeJS.Signals | undefined) ?? null }
+  })
+  const { pid, stdin, stdout, stderr } = child
+  return await supervise({ pid, stdin, stdout, stderr, exit }, options)
+}
+
+/** A started program, leader of a process group. */
+export interface Running {
+  readonly pid: number | undefined
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  readonly exit: Promise<Exit>
 }
 
 /** Output is taken as it comes and not gathered by execa; a failure is a result, as an exit code is. */
@@ -56,9 +71,11 @@ const start = (file: string, args: readonly string[], { environment, cwd }: RunO
     buffer: false,
     reject: false,
   })
-type Child = ReturnType<typeof start>
 
-async function supervise(child: Child, file: string, options: RunOptions): Promise<RunResult> {
+type Bounds = Omit<RunOptions, 'environment' | 'cwd'>
+
+/** Feeds it, takes what it says, and bounds output, time and abort. */
+export async function supervise(child: Running, options: Bounds): Promise<RunResult> {
   let ended: RunResult['ended'] = 'exit'
   const end = (why: RunResult['ended']) => {
     if (ended === 'exit') ended = why
@@ -74,9 +91,8 @@ async function supervise(child: Child, file: string, options: RunOptions): Promi
       killGroup(child)
       throw error
     })
-    const [exit, out, err] = await Promise.all([child, stdout, stderr, feeding])
-    if (child.pid === undefined) throw cannotStart(file, exit.cause as NodeJS.ErrnoException)
-    return { exit_code: exit.exitCode ?? null, signal: exit.signal ?? null, stdout: out, stderr: err, ended }
+    const [exit, out, err] = await Promise.all([child.exit, stdout, stderr, feeding])
+    return { exit_code: exit.code, signal: exit.signal, stdout: out, stderr: err, ended }
   } finally {
     clearTimeout(timer)
     options.abort?.removeEventListener('abort', onAbort)
@@ -104,7 +120,7 @@ export function killGroup(child: { readonly pid?: number | undefined }): void {
 
 export interface Exit {
   readonly code: number | null
-  readonly signal: NodeJS.Signals | null
+  readonly signal: string | null
 }
 
 export function exitOf(child: ChildProcess, file: string): Promise<Exit> {
@@ -130,7 +146,7 @@ function cannotStart(file: string, cause: NodeJS.ErrnoException): LazarusError {
 }
 
 /** Writes stdin and closes it. A reader that went away early is no error: its exit code tells. */
-async function feed({ stdin }: Child, chunks: Chunks): Promise<void> {
+async function feed({ stdin }: Running, chunks: Chunks): Promise<void> {
   const closed = new Promise<void>((resolve) => stdin.once('close', resolve))
   stdin.on('error', () => stdin.destroy())
   if (chunks instanceof Uint8Array) stdin.end(chunks)
@@ -144,7 +160,7 @@ async function feed({ stdin }: Child, chunks: Chunks): Promise<void> {
   }
 }
 
-async function takeStdout(child: Child, options: RunOptions, overflow: () => void): Promise<Buffer> {
+async function takeStdout(child: Running, options: Bounds, overflow: () => void): Promise<Buffer> {
   const most = options.max_stdout_bytes ?? 64 * 1024 ** 2
   const kept: Uint8Array[] = []
   let bytes = 0

@@ -1,4 +1,5 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LazarusError } from '../kernel/errors.ts'
 import { Slots } from '../kernel/queues.ts'
@@ -26,8 +27,8 @@ export interface Passage {
   readonly own_root?: boolean
   /** Its time grows with the amount of data: whole repositories, archives, removals. */
   readonly long?: boolean
-  /** Largest file that it may write; default: the scratch space. */
-  readonly file_bytes?: number
+  /** Files may be larger than the scratch space: those of a layer, where a hole costs nothing. */
+  readonly large_files?: boolean
   readonly abort: AbortSignal
 }
 
@@ -53,7 +54,7 @@ export interface AirlockLimits {
 
 /** `directory` holds what passages need while they last, and `roots`, the skeletons that they share. */
 export function createAirlock(directory: string, limits: AirlockLimits): Airlock {
-  const runner = new HullRunner(join(directory, 'pipes'))
+  const runner = new HullRunner(directory)
   const quick = new Slots(limits.at_once)
   const long = new Slots(limits.at_once)
   return {
@@ -84,7 +85,7 @@ async function pass(lock: Lock, passage: Passage, streams: PassageStreams): Prom
 }
 
 async function inOwnRoot({ runner }: Lock, spec: HullSpec, options: HullRunOptions): Promise<RunResult> {
-  await mkdir(spec.run_dir, { mode: 0o700 })
+  mkdirSync(spec.run_dir, { recursive: true, mode: 0o700 })
   try {
     laySkeleton(spec.run_dir, spec)
     return await runner.run({ ...spec, cwd: spec.run_dir, table: tableFor(spec.run_dir, spec.mounts) }, options)
@@ -103,7 +104,12 @@ const hullOf = (passage: Passage, limits: AirlockLimits): Omit<HullSpec, 'run_di
   mounts: [...rootMounts(limits), ...passage.mounts],
   symlinks: { '/bin': 'usr/bin', '/sbin': 'usr/sbin', '/lib': 'usr/lib', '/lib64': 'usr/lib64' },
   network: 'none',
-  rlimits: { nproc: limits.processes, nofile: 1024, fsize: passage.file_bytes ?? limits.scratch_bytes, core: 0 },
+  rlimits: {
+    nproc: limits.processes,
+    nofile: 1024,
+    core: 0,
+    ...(!passage.large_files && { fsize: limits.scratch_bytes }),
+  },
   command: airlockCommand(passage, limits),
   environment: AIRLOCK_ENVIRONMENT,
 })
@@ -157,7 +163,7 @@ const AIRLOCK_ENVIRONMENT: Readonly<Record<string, string>> = {
 async function sweep(directory: string, older_than_ms: number): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name)
-    if (name === 'roots' || name === 'pipes') continue // a mount point that is removed unmounts for whoever is inside
+    if (name === 'roots') continue // a mount point that is removed unmounts for whoever is inside
     const age = await stat(path).catch(() => null)
     if (age !== null && age.mtimeMs < older_than_ms) await rm(path, { recursive: true, force: true })
   }

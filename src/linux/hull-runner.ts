@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, mkdirSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { Coprocess } from './coprocess.ts'
+import { type HullSpec, rlimitWords } from './hull.ts'
+import { openFifo, type Pipe } from './pipes.ts'
+import { type Exit, type RunOptions, type RunResult, supervise } from './run.ts'
+import { signalName } from './signals.ts'
+
+/** A hull whose mount table is text, and whose root lies in `root` below `cwd`. */
+export interface HullRun extends Pick<HullSpec, 'network' | 'rlimits' | 'command' | 'environment'> {
+  readonly cwd: string
+  readonly table: string
+}
+
+/** Runs short-lived programs in hulls that a small process makes: this one is not forked. */
+export class HullRunner {
+  readonly #coprocess = new Coprocess('hull-runner.pl')
+  readonly #directory: string
+
+  /** In `directory`, which allows fifos, some appear for a moment. */
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** As `run` does it. Exit code 125 with text on stderr: the hull could not be made. */
+  async run(hull: HullRun, options: Omit<RunOptions, 'cwd' | 'environment'>): Promise<RunResult> {
+    options.abort?.throwIfAborted()
+    const [stdin, stdout, stderr] = await this.#pipes(['write', 'read', 'read'])
+    const streams = {
+      stdin: new Socket({ fd: stdin!.write, readable: false, writable: true }),
+      stdout: new Socket({ fd: stdout!.read, readable: true, writable: false }),
+      stderr: new Socket({ fd: stderr!.read, readable: true, writable: false }),
+    }
+    try {
+      const { pid, ended } = await this.#start(hull, [stdin!.read, stdout!.write, stderr!.write])
+      return await supervise({ ...streams, pid, exit: ended.then(exitOf) }, options)
+    } finally {
+      for (const stream of Object.values(streams)) stream.destroy()
+    }
+  }
+
+  async #pipes(ours: readonly ('read' | 'write')[]): Promise<Pipe[]> {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
+    const paths = ours.map(() => join(this.#directory, `fifo-${randomBytes(8).toString('hex')}`))
+    await this.#coprocess.request(['fifos', ...paths])
+    return paths.map((path, i) => openFifo(path, ours[i]!))
+  }
+
+  /** Takes the descriptors: by its answer the other side has opened them. */
+  async #start(hull: HullRun, fds: readonly number[]): Promise<{ pid: number; ended: Promise<number> }> {
+    const variables = Object.entries(hull.environment).map(([name, value]) => `${name}=${value}`)
+    const paths = fds.map((fd) => `/proc/${process.pid}/fd/${fd}`)
+    const { cwd, table, network, rlimits, command } = hull
+    const fields = ['hull', cwd, table, network, rlimitWords(rlimits), ...paths, String(variables.length)]
+    let ended = Promise.resolve(0)
+    try {
+      const pid = await this.#coprocess.request([...fields, ...variables, ...command], (line) => {
+        ended = this.#coprocess.ended(Number(line))
+      })
+      return { pid: Number(pid), ended }
+    } finally {
+      for (const fd of fds) closeSync(fd)
+    }
+  }
+}
+
+const SIGNALS = 127
+const exitOf = (status: number): Exit => {
+  const signal = status & SIGNALS
+  return signal === 0 ? { code: status >> 8, signal: null } : { code: null, signal: signalName(128 + signal) }
+}
