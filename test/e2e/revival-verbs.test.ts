@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lazarus, type Ran } from '../cli/terminal.ts'
+import { podman } from '../support/pit-container.ts'
 import { PitProcess } from '../support/pit-process.ts'
 
 /** Checkpoints and revival as an operator types them, against a real pit. */
@@ -108,6 +109,23 @@ test('level_2: out of quarantine by hand, from a checkpoint', async () => {
   expect(await inCell('cat work')).toBe('first\n')
   expect(await done('checkpoints', 'worn-out', 'ada'), 'the way back').toContain('before restore')
   await done('destroy', 'worn-out', '--force')
+})
+
+test('level_3: the container is made anew from its image, and what was promised is there: worktree, home, artifacts', async () => {
+  const { id, inCell, until } = await openCell('removed', '3')
+  const [kept, lost] = [
+    ['/workspace/kept', '/home/agent/.local/bin/tool', '/artifacts/kept'],
+    ['/tmp/lost', '/var/tmp/lost', '/dev/shm/lost'],
+  ]
+  await inCell(`mkdir -p ~/.local/bin; for path in ${[...kept, ...lost].join(' ')}; do echo here > $path; done`)
+  expect((await cli('exec', 'removed', 'ada', '--', 'touch', '/usr/local/bin/tool')).stderr).toMatch(/read-only/i)
+  const found = await podman('ps', '--quiet', '--filter', `label=lazarus.mission=${id}`)
+  await podman('rm', '--force', '--time', '0', found)
+  await until(({ status, generation }) => status === 'active' && generation === 2)
+  const look = (paths: readonly string[]) => inCell(`ls -d ${paths.join(' ')} 2>/dev/null || true`)
+  expect(await look(kept)).toBe(`${kept.toSorted().join('\n')}\n`)
+  expect(await look(lost)).toBe('')
+  await done('destroy', 'removed', '--force')
 })
 
 test('level_2: a run hands on the exit code of its command, and nobody comes back', async () => {
