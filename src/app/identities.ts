@@ -1,5 +1,5 @@
 import type { SeatName } from '../contract/ids.ts'
-import type { MissionState } from '../domain/mission.ts'
+import type { MissionState, SeatState } from '../domain/mission.ts'
 import type { Principal } from './application.ts'
 import { seatKey } from './context.ts'
 import { hashToken } from './spawn-seat.ts'
@@ -18,9 +18,9 @@ export class Identities {
   }
 
   /** Follows the book: a token dies with its seat or its generation. */
-  follow(before: MissionState | null, after: MissionState): void {
-    for (const seat of before?.seats.values() ?? []) this.#seats.delete(seat.token_hash)
-    for (const seat of after.seats.values()) {
+  follow(before: MissionState | null, after: MissionState, changed: readonly SeatState[]): void {
+    for (const seat of changed) {
+      this.#seats.delete(before?.seats.get(seat.agent_id)?.token_hash ?? '')
       if (seat.status === 'withdrawn' || seat.status === 'failed' || seat.status === 'withdrawing') continue
       const name = { mission_id: after.mission_id, agent_id: seat.agent_id, generation: seat.generation }
       this.#seats.set(seat.token_hash, { kind: 'seat', name, role: seat.role, via: 'token' })

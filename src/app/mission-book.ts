@@ -1,5 +1,5 @@
-import type { DomainEvent } from '../contract/event.ts'
-import { evolve, fold, type MissionState } from '../domain/mission.ts'
+import type { DomainEvent, RecordedEvent } from '../contract/event.ts'
+import { evolve, fold, type MissionState, type SeatState } from '../domain/mission.ts'
 import { hasWaiting } from '../domain/revival.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
@@ -25,8 +25,8 @@ export class MissionBook {
   readonly #queue = new KeyedQueue()
   readonly #views = new KeyedQueue()
   readonly #withRevivals = new Set<string>()
-  /** Called after each change, with the state before and after. */
-  onChange: ((before: MissionState | null, after: MissionState) => void) | null = null
+  /** Called after each change, with the state before and after, and the seats that are not as before. */
+  onChange: ((before: MissionState | null, after: MissionState, changed: readonly SeatState[]) => void) | null = null
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -34,7 +34,7 @@ export class MissionBook {
 
   load(): void {
     for (const event of this.#deps.ledger.read()) {
-      this.#remember(event.mission_id, evolve(this.#states.get(event.mission_id) ?? null, event))
+      this.#remember(event.mission_id, evolve(this.#states.get(event.mission_id) ?? null, event), [event])
     }
   }
 
@@ -61,7 +61,7 @@ export class MissionBook {
     return this.#queue.run(mission_id, async () => {
       const recorded = await this.#deps.ledger.append(mission_id, 0, [event])
       const state = fold(recorded)!
-      this.#remember(mission_id, state)
+      this.#remember(mission_id, state, recorded)
       await this.#deps.cells.write(state, recorded)
       return state
     })
@@ -84,7 +84,7 @@ export class MissionBook {
     if (events.length === 0) return { state: before, written: Promise.resolve() }
     const recorded = await this.#deps.ledger.append(mission_id, before.version, events)
     const state = fold(recorded, before)!
-    this.#remember(mission_id, state)
+    this.#remember(mission_id, state, recorded)
     const written = this.#views.run(mission_id, () => this.#view(state, recorded))
     return { state, written }
   }
@@ -99,11 +99,22 @@ export class MissionBook {
     }
   }
 
-  #remember(mission_id: string, state: MissionState): void {
+  #remember(mission_id: string, state: MissionState, events: readonly RecordedEvent[]): void {
     const before = this.#states.get(mission_id) ?? null
     this.#states.set(mission_id, state)
     if (hasWaiting(state)) this.#withRevivals.add(mission_id)
     else this.#withRevivals.delete(mission_id)
-    this.onChange?.(before, state)
+    this.onChange?.(before, state, changedSeats(before, state, events))
   }
+}
+
+/** An event of the mission itself may change all of them. */
+function changedSeats(
+  before: MissionState | null,
+  after: MissionState,
+  events: readonly RecordedEvent[],
+): readonly SeatState[] {
+  const named = new Set(events.map(({ agent_id }) => agent_id))
+  const seats = named.has(null) ? [...after.seats.values()] : [...named].flatMap((id) => after.seats.get(id!) ?? [])
+  return seats.filter((seat) => before?.seats.get(seat.agent_id) !== seat)
 }

@@ -49,10 +49,10 @@ export function createPit(adapters: Adapters): Pit {
   const health = new HealthBoard(adapters)
   const ctx: Context = { ...adapters, book, probe, health, milestones, seatQueue: new KeyedQueue() }
   const supervisor = new Supervisor(ctx)
-  book.onChange = (before, after) => {
-    identities.follow(before, after)
+  book.onChange = (before, after, changed) => {
+    identities.follow(before, after, changed)
     health.follow(before, after)
-    supervisor.follow(before, after)
+    supervisor.follow(before, after, changed)
   }
   book.load()
   health.adopt(book.all())

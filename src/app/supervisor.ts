@@ -1,20 +1,11 @@
-import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
-import { patience, revivalFailed, timeOutRevival, waiting } from '../domain/revival.ts'
+import { type MissionState, type QueuedRevival, type SeatState, seatOf } from '../domain/mission.ts'
+import { patience, revivalFailed, timeOutRevival } from '../domain/revival.ts'
 import { LONGEST_TIMER_MS, timeLimit } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import { type Context, moment, seatKey } from './context.ts'
+import { RevivalQueue, type Waiting } from './revival-queue.ts'
 import { reviveInQueue, substituteOnce } from './revive-seat.ts'
 import { unheldToken } from './spawn-seat.ts'
-
-/** A revival of the queue, with its times on the monotonic clock: setting the wall clock brings nobody back early or late. */
-interface Waiting {
-  readonly mission_id: string
-  readonly agent_id: string
-  readonly revival_id: string
-  readonly approved: boolean
-  readonly due_at: number
-  readonly give_up_at: number
-}
 
 /**
  * Brings the dead back: takes what is due from the queue that the ledger holds. A few at a time, so that a mass death
@@ -22,8 +13,7 @@ interface Waiting {
  */
 export class Supervisor implements Disposable {
   readonly #ctx: Context
-  /** In order of arrival, by revival. */
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #queue = new RevivalQueue()
   readonly #atWork = new Set<string>()
   readonly #load = new Map<string, number>()
   #timer: NodeJS.Timeout | null = null
@@ -39,15 +29,19 @@ export class Supervisor implements Disposable {
     this.#look()
   }
 
-  /** To be called whenever a mission changed. */
-  follow(before: MissionState | null, after: MissionState): void {
-    const known = before ? waiting(before) : []
-    const now = after.status === 'active' ? waiting(after) : []
-    if (known.length === 0 && now.length === 0) return
-    const stay = new Set(now.map(({ revival }) => revival!.revival_id))
-    for (const { revival } of known) if (!stay.has(revival!.revival_id)) this.#waiting.delete(revival!.revival_id)
-    for (const seat of now) this.#remember(after.mission_id, seat)
-    this.#look()
+  /** To be called whenever a mission changed, with the seats that are not as before. */
+  follow(before: MissionState | null, after: MissionState, changed: readonly SeatState[]): void {
+    const seats = before?.status === after.status ? changed : [...after.seats.values()]
+    let isOther = false
+    for (const seat of seats) {
+      const old = before?.seats.get(seat.agent_id)?.revival ?? null
+      const revival = after.status === 'active' ? seat.revival : null
+      if (old === null && revival === null) continue
+      if (old !== null && old.revival_id !== revival?.revival_id) this.#queue.remove(old.revival_id)
+      if (revival !== null) this.#remember(after.mission_id, seat.agent_id, revival)
+      isOther = true
+    }
+    if (isOther) this.#look()
   }
 
   [Symbol.dispose](): void {
@@ -55,14 +49,14 @@ export class Supervisor implements Disposable {
     if (this.#timer) clearTimeout(this.#timer)
   }
 
-  #remember(mission_id: string, { agent_id, revival }: SeatState): void {
-    const { revival_id, approval } = revival!
-    const known = this.#waiting.get(revival_id)
+  #remember(mission_id: string, agent_id: string, revival: QueuedRevival): void {
+    const { revival_id, approval } = revival
+    const known = this.#queue.get(revival_id)
     const approved = approval !== 'needed'
     if (known?.approved === approved) return
-    const { backoff_ms, give_up_ms } = patience(revival!)
+    const { backoff_ms, give_up_ms } = patience(revival)
     const now = this.#ctx.clock.monotonic()
-    this.#waiting.set(revival_id, {
+    this.#queue.put({
       mission_id,
       agent_id,
       revival_id,
@@ -75,22 +69,13 @@ export class Supervisor implements Disposable {
   #look(): void {
     if (!this.#open) return
     const now = this.#ctx.clock.monotonic()
-    const idle = [...this.#waiting.values()].filter(({ revival_id }) => !this.#atWork.has(revival_id))
-    for (const late of idle.filter(({ give_up_at }) => give_up_at <= now)) void this.#giveUp(late)
-    const due = idle.filter(({ approved, due_at, give_up_at }) => approved && due_at <= now && now < give_up_at)
-    for (let next = this.#fairest(due); next; next = this.#fairest(due)) void this.#revive(next)
-    this.#sleepUntil(
-      idle.flatMap(({ due_at, give_up_at }) => [due_at, give_up_at]).filter((at) => at > now),
-      now,
-    )
-  }
-
-  /** Takes the first of the mission with the fewest revivals at work. */
-  #fairest(due: Waiting[]): Waiting | null {
-    if (this.#atWork.size >= this.#ctx.config.revivals_at_once || due.length === 0) return null
-    const load = ({ mission_id }: Waiting) => this.#load.get(mission_id) ?? 0
-    const best = due.reduce((best, candidate, index) => (load(candidate) < load(due[best]!) ? index : best), 0)
-    return due.splice(best, 1)[0]!
+    for (const late of this.#queue.advance(now)) if (!this.#atWork.has(late.revival_id)) void this.#giveUp(late)
+    while (this.#atWork.size < this.#ctx.config.revivals_at_once) {
+      const next = this.#queue.take((mission_id) => this.#load.get(mission_id) ?? 0)
+      if (next === null) break
+      void this.#revive(next)
+    }
+    this.#sleepUntil(this.#queue.next(), now)
   }
 
   async #revive(next: Waiting): Promise<void> {
@@ -149,11 +134,10 @@ export class Supervisor implements Disposable {
     }
   }
 
-  #sleepUntil(moments: readonly number[], now: number): void {
+  #sleepUntil(at: number | null, now: number): void {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
-    if (moments.length === 0) return
-    const ms = Math.min(moments.reduce((a, b) => Math.min(a, b)) - now, LONGEST_TIMER_MS)
-    this.#timer = setTimeout(() => this.#look(), Math.ceil(ms)).unref()
+    if (at === null) return
+    this.#timer = setTimeout(() => this.#look(), Math.min(Math.ceil(at - now), LONGEST_TIMER_MS)).unref()
   }
 }
