@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Application } from '../../src/app/application.ts'
 import type { Incident, Revival } from '../../src/contract/revival.ts'
 import type { ExitFact, RevivedSeat, Seat } from '../../src/contract/seat.ts'
-import { AT, applicationOf, MISSION, missionOf, raise, seatOf } from '../http/stage.ts'
+import { AT, applicationOf, MISSION, missionOf, raise, seatOf, seatToken } from '../http/stage.ts'
 import { on, recording } from './terminal.ts'
 
 const CKPT = 'ckpt_3f2a1'.padEnd(29, '0')
@@ -206,6 +206,13 @@ describe('what is printed', () => {
   test('ps asks for the queue only where somebody may wait in it', async () => {
     const quiet = { listMissions: () => [missionOf({ seats: [seats[0]!] })] }
     expect((await said('ps', quiet)).all.map(([name]) => name)).toEqual(['listMissions'])
+  })
+
+  test('who sits in a cell may not see the queue, and sees the mission without it', async () => {
+    await using stage = await raise(applicationOf(seats, everything))
+    const words = ['mission', 'inspect', MISSION, '--url', stage.at.url]
+    const { code, stdout } = await on(stage, words, { token: seatToken('builder') })
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^waits .* SIGKILL 3\.0 s ago$/m)])
   })
 
   test('mission inspect: the policy in one line, seats by status', async () => {
