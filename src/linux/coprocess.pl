@@ -8,11 +8,12 @@ use strict;
 
 my $CHILDREN = 0;
 
-# What is asked for is done in a child of its own, which ends with it, or, where it takes no time, at once.
+# What is asked for is done in a child of its own, which ends with it, or, where it takes no time, at once. The end of a
+# child is told at the latest after so many seconds.
 sub serve_requests {
-  my ($in_child, $at_once) = @_;
+  my ($in_child, $at_once, $seconds) = @_;
   $SIG{CHLD} = sub { }; # only to be woken
-  for (my $held = ''; ; wait_for_more(\$held)) {
+  for (my $held = ''; ; wait_for_more(\$held, $seconds)) {
     while (my ($id, $asked, @fields) = next_request(\$held)) {
       if (exists $at_once->{$asked}) { $at_once->{$asked}->($id, @fields) }
       else { in_child($in_child->{$asked}, $id, @fields) }
@@ -42,12 +43,12 @@ sub next_request {
 }
 
 # Until something is asked, or a child has ended. A signal that comes just before the wait does not end it: so while
-# there are children, it is short.
+# there are children, it is bounded.
 sub wait_for_more {
-  my ($held) = @_;
+  my ($held, $seconds) = @_;
   my $stdin = '';
   vec($stdin, fileno STDIN, 1) = 1;
-  return unless select($stdin, undef, undef, $CHILDREN ? 0.01 : undef) > 0;
+  return unless select($stdin, undef, undef, $CHILDREN ? $seconds : undef) > 0;
   exit 0 unless sysread STDIN, $$held, 65536, length $$held;
 }
 

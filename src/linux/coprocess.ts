@@ -14,7 +14,7 @@ interface Started {
   readonly reject: (error: LazarusError) => void
 }
 
-const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+const LIBRARIES = ['hull.pl', 'coprocess.pl'].map((name) => fileURLToPath(new URL(name, import.meta.url)))
 
 /**
  * A small program that starts others for this process: the time that a fork takes grows with the memory of who forks.
@@ -23,15 +23,17 @@ const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta
  */
 export class Coprocess {
   readonly #program: string
+  readonly #onEnd: (pid: number) => void
   #child: ChildProcess | null = null
   #last = ''
   #requests = 0
   readonly #waiting = new Map<string, Answer>()
   readonly #started = new Map<number, Started>()
 
-  /** `program`: its file, beside coprocess.pl. */
-  constructor(program: string) {
-    this.#program = fileOf(program)
+  /** `onEnd` is told of each process that it started and nobody waits for. */
+  constructor(program: string, onEnd: (pid: number) => void = () => {}) {
+    this.#program = program
+    this.#onEnd = onEnd
   }
 
   /** What it answers; throws when it says why not. `first` is called with a good answer before anything else is heard. */
@@ -61,8 +63,7 @@ export class Coprocess {
   }
 
   #start(): ChildProcess {
-    const libraries = ['hull.pl', 'coprocess.pl'].map(fileOf)
-    const child = launch('perl', ['-w', this.#program, process.arch, ...libraries], {
+    const child = launch('perl', ['-w', this.#program, process.arch, ...LIBRARIES], {
       cwd: '/',
       env: { PATH: SYSTEM_PATH },
       detached: true,
@@ -88,7 +89,8 @@ export class Coprocess {
     const [pid, status] = rest.map(Number)
     const started = this.#started.get(pid!)
     this.#started.delete(pid!)
-    started?.resolve(status!)
+    if (started) started.resolve(status!)
+    else this.#onEnd(pid!)
   }
 
   #answer(id: string, line: string | null): void {

@@ -47,4 +47,4 @@ sub make_fifos {
   answer(\*STDOUT, $id, $failed eq '' ? 'made' : "- $failed");
 }
 
-serve_requests({ hull => \&run_hull }, { fifos => \&make_fifos });
+serve_requests({ hull => \&run_hull }, { fifos => \&make_fifos }, 0.01);

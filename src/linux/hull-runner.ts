@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Coprocess } from './coprocess.ts'
 import { type HullSpec, rlimitWords } from './hull.ts'
 import { openFifo, type Pipe } from './pipes.ts'
@@ -16,7 +17,7 @@ export interface HullRun extends Pick<HullSpec, 'network' | 'rlimits' | 'command
 
 /** Runs short-lived programs in hulls that a small process makes: this one is not forked. */
 export class HullRunner {
-  readonly #coprocess = new Coprocess('hull-runner.pl')
+  readonly #coprocess = new Coprocess(fileURLToPath(new URL('hull-runner.pl', import.meta.url)))
   readonly #directory: string
 
   /** In `directory`, which allows fifos, some appear for a moment. */

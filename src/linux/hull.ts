@@ -37,8 +37,7 @@ export const SYSTEM_PATH = '/usr/bin:/usr/sbin:/bin:/sbin'
 /** Exit code of a hull that could not be made; what is wrong stands on stderr. */
 export const HULL_FAILED = 125
 
-/** The program that makes a hull. */
-export const HULL_PROGRAM = fileURLToPath(new URL('hull.pl', import.meta.url))
+const HULL_PROGRAM = fileURLToPath(new URL('hull.pl', import.meta.url))
 
 export const rlimitWords = (rlimits: HullSpec['rlimits']): string =>
   Object.entries(rlimits)

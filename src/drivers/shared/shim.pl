@@ -1,50 +1,23 @@
-# Starts the sandboxes of levels 1 and 2 for the pit, which is too large to fork quickly.
+# Starts the sandboxes of levels 1 and 2 for the pit. A request is answered with the pids of the shim and of the init.
 #
-#   perl -w shim.pl <arch> <path of hull.pl>
+#   perl -w shim.pl <arch> <hull.pl> <coprocess.pl>
 #
-# Reads requests on stdin until the pit goes away: the number of fields, then the fields, each ended by NUL. Answers one
-# line to each: "<id> <pid of the shim> <pid of the hull>", or "<id> - why not", and later "ended <pid of the shim>". A
-# shim leads a session of its own and
-# outlives this program and the pit: it keeps the log of its sandbox bounded, waits for the hull, and leaves the exit
-# record.
+# A shim leads a session of its own and outlives this program and the pit: it keeps the log of its sandbox bounded,
+# waits for the hull, and leaves the exit record. One that was killed left no word of its sandbox, which ended with it.
 use strict;
 
 our ($arch, $HULL_FAILED);
-($arch, my $library) = @ARGV;
-do $library or die "$library: ", $@ || $!;
+($arch, my @libraries) = @ARGV;
+for (@libraries) { do $_ or die "$_: ", $@ || $! }
 
-my @NAMES = qw(id root table network limits cgroup record log max_bytes files report word filter environment);
+my @NAMES = qw(root table network limits cgroup record log max_bytes files report word filter environment);
 
-sub serve {
-  local $/ = "\0";
-  $SIG{CHLD} = \&bury;
-  while (defined(my $count = <STDIN>)) {
-    chomp(my @fields = map { scalar <STDIN> } 1 .. $count =~ s/\0//r);
-    my %request;
-    @request{@NAMES} = splice @fields, 0, @NAMES;
-    my @environment = splice @fields, 0, $request{environment};
-    my $pid = fork;
-    shim(\%request, \@environment, \@fields) if defined $pid && $pid == 0;
-    answer(\*STDOUT, $request{id}, "- $!") unless defined $pid;
-  }
-}
-
-# Tells of each shim that has ended: one that was killed left no word of its sandbox, which ended with it.
-sub bury {
-  local ($!, $?);
-  my $WNOHANG = 1;
-  while ((my $pid = waitpid -1, $WNOHANG) > 0) { answer(\*STDOUT, 'ended', $pid) }
-}
-
-sub answer {
-  my ($to, @words) = @_;
-  syswrite $to, join(' ', @words) . "\n";
-}
-
-sub opened {
-  my ($mode, $path) = @_;
-  open(my $handle, $mode, $path) or die "$path: $!\n";
-  return $handle;
+sub start_sandbox {
+  my ($id, @fields) = @_;
+  my %request = (id => $id);
+  @request{@NAMES} = splice @fields, 0, @NAMES;
+  my @environment = splice @fields, 0, $request{environment};
+  shim(\%request, \@environment, \@fields);
 }
 
 # What the agent says goes through the shim: no descriptor of the pit's reaches the inside.
@@ -53,7 +26,6 @@ sub shim {
   my $reply = opened('>&', \*STDOUT);
   my ($log, $told, $init, $record) = eval {
     umask 077;
-    $SIG{CHLD} = 'DEFAULT';
     $0 = 'lazarus-shim';
     kernel('a session', 'setsid');
     my $record = new_record($request->{record});
@@ -174,4 +146,4 @@ sub rotate {
   return rename $path, "$path.1";
 }
 
-serve();
+serve_requests({ sandbox => \&start_sandbox }, {}, 1);

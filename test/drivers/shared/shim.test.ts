@@ -31,7 +31,7 @@ const HARNESS = `mkdir -p /tmp/root/usr /tmp/root/proc /tmp/root/.old
 ln -s usr/bin /tmp/root/bin; ln -s usr/lib /tmp/root/lib; ln -s usr/lib64 /tmp/root/lib64
 arch=$1
 shift
-printf '%s\\0' $# "$@" | perl -w /src/drivers/shared/shim.pl "$arch" /src/linux/hull.pl >/tmp/answer
+printf '%s\\0' $# "$@" | perl -w /src/drivers/shared/shim.pl "$arch" /src/linux/hull.pl /src/linux/coprocess.pl >/tmp/answer
 while ! grep -q ' ' /tmp/exit; do :; done
 cat /tmp/exit
 tail -c 12 /full/log 2>/dev/null
@@ -46,7 +46,7 @@ interface Change {
 async function shim(max_bytes: number, files: number, script: string, change: Change = {}): Promise<string> {
   const { environment = [], table = TABLE } = change
   const log = ['/tmp/exit', '/full/log', String(max_bytes), String(files)]
-  const request = ['1', '/tmp/root', table, 'none', 'core:0', '', ...log, '/tmp/report', '/dev/null', '']
+  const request = ['1', 'sandbox', '/tmp/root', table, 'none', 'core:0', '', ...log, '/tmp/report', '/dev/null', '']
   const fields = [...request, String(environment.length), ...environment, '/bin/sh', '-c', script]
   const done = await runInHull({
     run_dir: await mkdtemp(join(root, 'run-')),
