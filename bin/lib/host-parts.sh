@@ -20,7 +20,7 @@ operator_home() { getent passwd "$OPERATOR" | cut -d: -f6; }
 wanted_packages() { # lines "package probe"
   printf '%s\n' \
     'bubblewrap bwrap' 'podman podman' 'crun crun' 'uidmap newuidmap' 'catatonit catatonit' \
-    'mmdebstrap mmdebstrap' 'util-linux setpriv' 'mount mount' 'iproute2 ip' 'netavark netavark' \
+    'mmdebstrap mmdebstrap' 'util-linux setpriv' 'perl-base perl' 'mount mount' 'iproute2 ip' 'netavark netavark' \
     'git git' 'tar tar' 'zstd zstd' 'curl curl' 'ca-certificates update-ca-certificates'
   # Podman 4 talks to the network through slirp4netns, Podman 5 through pasta.
   case $(. /etc/os-release && echo "$ID-${VERSION_ID:-}") in

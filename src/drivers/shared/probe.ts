@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Check, LevelReport } from '../../contract/host.ts'
 import type { EffectiveIsolation } from '../../contract/policy.ts'
 import { asLazarusError, type LazarusError } from '../../kernel/errors.ts'
+import { SYSTEM_PATH } from '../../linux/hull.ts'
 import { userNamespaceChecks } from '../../linux/user-namespaces.ts'
 import type { CellDriver, SandboxMount, SandboxSpec } from '../../ports/cell-driver.ts'
 import { attackChecks, attackScript, attacksFor } from './attacks.ts'
@@ -20,13 +21,20 @@ interface Trial {
 
 /** Attacks a throw-away sandbox. What fails with a promise degrades or refuses the level; without one, it only informs. */
 export async function probeLevel(driver: CellDriver, shop: Workshop, abort: AbortSignal): Promise<LevelReport> {
-  const before = [...userNamespaceChecks(), ...(await shop.inner.checks())]
+  const before = [...userNamespaceChecks(), perlCheck(), ...(await shop.inner.checks())]
   const missing = before.find(({ name, ok }) => !ok && !name.includes('.'))
   if (missing) return unavailable(driver, before, missing.message, missing.remedy)
   const overlay = await trial(driver, shop, 'overlay', abort)
   const last = overlay.failure === null ? overlay : await trial(driver, shop, 'clone', abort)
   if (last.failure !== null) return unavailable(driver, before, last.failure.message, remedyOf(before, last.failure))
   return judgeTrial(driver, [...before, ...last.checks, overlayCheck(overlay.failure)], last.effective!, shop)
+}
+
+/** What makes hulls. */
+function perlCheck(): Check {
+  const ok = SYSTEM_PATH.split(':').some((directory) => existsSync(join(directory, 'perl')))
+  const message = ok ? 'Perl is there' : 'perl was not found'
+  return { name: 'perl', ok, message, remedy: ok ? null : 'Install Perl: apt install perl-base', promise: null }
 }
 
 const remedyOf = (before: readonly Check[], failure: LazarusError): string =>
