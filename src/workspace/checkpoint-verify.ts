@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { Transform } from 'node:stream'
@@ -91,32 +92,45 @@ async function verifyArchive(
   sink: TarSink,
 ): Promise<TarCheck> {
   const { file, bytes } = await openOwn(path)
-  const hash = createHash('sha256')
-  const tar = new TarCheck({ parts: PARTS, max_bytes: checkpoint.content_bytes, max_entries: checkpoint.entries })
+  const { content_bytes: max_bytes, entries: max_entries } = checkpoint
+  const look = { tar: new TarCheck({ parts: PARTS, max_bytes, max_entries }), hash: createHash('sha256'), ended: false }
   try {
     if (bytes !== checkpoint.bytes) throw new Flaw(`${ARCHIVE} has ${bytes} bytes and not ${checkpoint.bytes}`)
     const source = file.createReadStream({ autoClose: false, highWaterMark: READ_BYTES })
-    const hashing = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        hash.update(chunk)
-        done(null, chunk)
-      },
-    })
-    const checked = async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        tar.push(chunk)
-        yield chunk
-      }
-    }
-    await pipeline(source, hashing, createZstdDecompress({ chunkSize: READ_BYTES }), checked, sink, { signal: abort })
+    const zstd = createZstdDecompress({ chunkSize: READ_BYTES })
+    const checked = (chunks: AsyncIterable<Buffer>) => checkedTar(chunks, look, checkpoint)
+    await pipeline(source, hashing(look.hash), zstd, checked, sink, { signal: abort })
   } finally {
     await file.close()
   }
-  if (hash.digest('hex') !== checkpoint.sha256) throw new Flaw(`${ARCHIVE} is not the one of the ledger`)
+  if (!look.ended) throw new Flaw(`${ARCHIVE} goes on after its end`)
+  return look.tar
+}
+
+const hashing = (hash: Hash): Transform =>
+  new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk)
+      done(null, chunk)
+    },
+  })
+
+/** The judgement on the whole comes before the end: who takes the tar learns of a fault instead of it. */
+async function* checkedTar(
+  chunks: AsyncIterable<Buffer>,
+  look: { readonly tar: TarCheck; readonly hash: Hash; ended: boolean },
+  { sha256, entries, content_bytes }: Checkpoint,
+): AsyncGenerator<Buffer> {
+  const { tar } = look
+  for await (const chunk of chunks) {
+    tar.push(chunk)
+    yield chunk
+  }
   tar.end()
-  if (tar.entries !== checkpoint.entries || tar.bytes !== checkpoint.content_bytes)
+  if (look.hash.digest('hex') !== sha256) throw new Flaw(`${ARCHIVE} is not the one of the ledger`)
+  if (tar.entries !== entries || tar.bytes !== content_bytes)
     throw new Flaw(`${ARCHIVE} holds ${tar.entries} entries and ${tar.bytes} bytes`)
-  return tar
+  look.ended = true
 }
 
 /** Whether the compressed archive is, byte for byte, the one of the ledger. */
