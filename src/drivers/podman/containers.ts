@@ -7,10 +7,12 @@ import type { Adoption } from '../../ports/cell-driver.ts'
 import { PROBE_MISSION } from '../shared/probe.ts'
 import { agentOf, endCell, exitDirectoryOf, monitorOf } from './cell-processes.ts'
 import { memoryCgroup } from './cgroups.ts'
+import type { ContainerSummary } from './client.ts'
 import { containerName, LABELS } from './container-spec.ts'
 import type { PodmanDeps } from './deps.ts'
 import { isGone, translate } from './errors.ts'
 import { type ExitRecord, ExitWatch, exitFact, lostFact } from './exits.ts'
+import { Overlays } from './overlays.ts'
 import { clearRecord, monitorIn } from './record.ts'
 import type { Connection } from './runtime.ts'
 import { type Running, runningOf } from './sandbox.ts'
@@ -20,6 +22,7 @@ const SETTLE_MS = 2000
 /** The containers of one state directory as Podman and /proc show them, and the watch over their ends. */
 export class Containers {
   readonly exits: ExitWatch
+  readonly overlays: Overlays
   readonly #deps: PodmanDeps
   readonly #connection: Connection
   readonly #environments = new Map<string, readonly string[]>()
@@ -27,6 +30,7 @@ export class Containers {
   constructor(deps: PodmanDeps, connection: Connection) {
     this.#deps = deps
     this.#connection = connection
+    this.overlays = new Overlays(() => this.#all())
     this.exits = new ExitWatch(deps.clock, deps.log, (id) => this.#recordOf(id))
   }
 
@@ -35,16 +39,20 @@ export class Containers {
   }
 
   async list(): Promise<SandboxHandle[]> {
-    const { client } = await this.#connection.runtime()
-    const found = await client.list(`${LABELS.state}=${this.#deps.stateKey}`).catch((error) => {
-      throw translate(error, 'The containers could not be listed')
-    })
+    const found = await this.#all()
     return found.flatMap(({ Id, Pid, Labels }) => {
       const name = sandboxName(Labels ?? {})
       const running = runningOf(Id, Pid) ?? { id: Id, pid: null, start_time: null }
       return name && name.mission_id !== PROBE_MISSION
         ? [this.handleOf(name, Labels![LABELS.runDir] ?? '', running)]
         : []
+    })
+  }
+
+  async #all(): Promise<readonly ContainerSummary[]> {
+    const { client } = await this.#connection.runtime()
+    return await client.list(`${LABELS.state}=${this.#deps.stateKey}`).catch((error) => {
+      throw translate(error, 'The containers could not be listed')
     })
   }
 
@@ -62,6 +70,7 @@ export class Containers {
     const found = await this.#settled(handle)
     const running = found && runningIn(found)
     if (running) return await this.#adoptRunning(handle, running)
+    if (!found && handle.container_id !== null) this.overlays.removed(handle.container_id)
     if (isOfThisBoot(handle)) {
       if (!found) return { state: 'gone' }
       return { state: 'exited', exit: exitFact(recordIn(found), this.#now(), 'record of Podman') }
@@ -116,13 +125,15 @@ export class Containers {
     return found
   }
 
+  /** Whether it is one of ours, and nothing of it runs or writes any more. Without asking Podman, which may be busy with it. */
+  async hasEnded({ container_id, pid, start_time }: SandboxHandle): Promise<boolean> {
+    if (container_id === null || pid === null || start_time === null || bootOf(start_time) !== bootId()) return false
+    return !isAlive(pid, start_time) && (await this.overlays.knows(container_id))
+  }
+
   /** What is left outside of Podman of a sandbox in which nothing runs any more; its own container may still be there. */
   async clear(run_dir: string, { generation }: SandboxName, own: string | null): Promise<void> {
-    const { client } = await this.#connection.runtime()
-    await clearRecord(run_dir, generation, async (work) => {
-      const others = await client.list(`${LABELS.work}=${work}`)
-      return others.some(({ Id }) => Id !== own)
-    })
+    await clearRecord(run_dir, generation, (work) => this.overlays.isMountedByAnother(work, own))
   }
 
   forget(id: string): void {

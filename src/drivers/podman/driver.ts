@@ -132,28 +132,36 @@ class Level3 implements PodmanDriver {
   }
 
   async #destroy(handle: SandboxHandle): Promise<Released> {
+    const { container_id: id } = handle
     // Ended and cleared by the destroy before this one, and as good as gone.
-    if (handle.container_id !== null && this.#remains.has(handle.container_id)) return NOTHING
+    if (id !== null && this.#remains.has(id)) return NOTHING
     try {
-      const { client } = await this.#connection.runtime()
-      this.#step('destroy.find')
-      const found = await this.#containers.find(handle)
-      const id = found?.Id ?? handle.container_id
-      if (id !== null) this.#containers.forget(id)
-      if (id !== null) this.#tidier.forget(id)
-      if (id !== null) this.#thawed(id)
-      const ended = await endProcesses(found, this.#step)
+      if (id === null || !(await this.#containers.hasEnded(handle))) return await this.#remove(handle)
+      this.#forget(id)
       await this.#containers.clear(handle.run_dir, handle, id)
-      const removal = removeContainer(client, id, found, this.#step)
-      if (!found || ended.processes > 0) return { ...ended, containers: await removal }
-      this.#remains.add(found.Id, removal, (error) => this.#notRemoved(found.Id, error))
-      return { ...ended, containers: 1 }
+      this.#remains.add(id, this.#remove(handle), (error) => this.#notRemoved(id, error))
+      return { ...NOTHING, containers: 1 }
     } catch (error) {
       throw translate(error, `The cell of ${handle.agent_id} could not be destroyed`)
     }
   }
 
-  #thawed(id: string): void {
+  async #remove(handle: SandboxHandle): Promise<Released> {
+    const { client } = await this.#connection.runtime()
+    this.#step('destroy.find')
+    const found = await this.#containers.find(handle)
+    const id = found?.Id ?? handle.container_id
+    if (id !== null) this.#forget(id)
+    const ended = await endProcesses(found, this.#step)
+    await this.#containers.clear(handle.run_dir, handle, id)
+    const containers = await removeContainer(client, id, found, this.#step)
+    if (id !== null) this.#containers.overlays.removed(id)
+    return { ...ended, containers }
+  }
+
+  #forget(id: string): void {
+    this.#containers.forget(id)
+    this.#tidier.forget(id)
     this.#frozen.delete(id)
     this.#starts.release(id)
   }

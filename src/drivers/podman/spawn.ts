@@ -12,7 +12,7 @@ import { endProcesses, removeContainer } from './end.ts'
 import { isConflict, translate } from './errors.ts'
 import type { Image } from './images.ts'
 import { unexpected } from './launch.ts'
-import { writeRecord } from './record.ts'
+import { overlayWorkOf, writeRecord } from './record.ts'
 import type { Connection, Runtime } from './runtime.ts'
 import { atGate, checkSpec, measureSandbox, openGate, type Running } from './sandbox.ts'
 import { seccompFor } from './seccomp-file.ts'
@@ -40,6 +40,7 @@ export async function spawnContainer(on: Spawning, spec: SandboxSpec, abort: Abo
     touched = true
     writeRecord(spec, null)
     const id = await findOrCreate(runtime.client, body)
+    await on.containers.overlays.created(id, overlayWorkOf(spec))
     abort.throwIfAborted()
     const running = await start(on, runtime.client, id, image, spec, abort)
     return await release(on, spec, running, abort)
@@ -154,6 +155,7 @@ async function discard(on: Spawning, client: PodmanClient, spec: SandboxSpec): P
     if (found) on.containers.forget(found.Id)
     await endProcesses(found, () => {})
     if (found) await removeContainer(client, found.Id, found, () => {})
+    if (found) on.containers.overlays.removed(found.Id)
     await on.containers.clear(spec.run_dir, spec.name, null)
   } catch (error) {
     on.deps.log.error(
