@@ -70,10 +70,10 @@ async function answer(
   options: RegisterOptions,
 ) {
   using token = watchToken(options.app, route, request.principal)
-  const call = callOf(route, request, options, () => {
+  const call = new OneCall(route, request, options.app, () => {
     const gone = options.calls.begin(reply.raw)
     return token === null ? gone : AbortSignal.any([gone, token.died])
-  })
+  }) as Call<Route>
   const result = await handler(call)
   if (result instanceof BytesReply) return reply.headers(result.headers).type(result.media).send(result.body)
   if (!(result instanceof StreamReply)) return reply.code(route.answer.status).send(result)
@@ -97,29 +97,36 @@ function watchToken(
   return { died: death.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() }
 }
 
-/** The abort signal is made when it is first asked for: most calls are over before anybody could leave. */
-function callOf(
-  route: Route,
-  request: FastifyRequest,
-  options: RegisterOptions,
-  begin: () => AbortSignal,
-): Call<Route> {
-  let abort: AbortSignal | undefined
-  const accept = request.headers.accept ?? ''
-  const lastEventId = request.headers['last-event-id']
-  return {
-    app: options.app,
-    params: parse('path', route.params, request.params),
-    query: parse('query', route.query, request.query),
-    body: parse('body', route.body, request.body),
-    // null on public routes alone, whose handlers do not ask.
-    principal: request.principal,
-    get abort() {
-      abort ??= begin()
-      return abort
-    },
-    wants_stream: route.stream !== undefined && accept.includes(route.stream),
-    last_event_id: typeof lastEventId === 'string' ? lastEventId : undefined,
-    request_id: request.id,
-  } as Call<Route>
+/** A class, so that its getter lies on the prototype: one in each object would give each a shape of its own. */
+class OneCall {
+  readonly app: Application
+  readonly params: unknown
+  readonly query: unknown
+  readonly body: unknown
+  /** null on public routes alone, whose handlers do not ask. */
+  readonly principal: Principal | null
+  readonly wants_stream: boolean
+  readonly last_event_id: string | undefined
+  readonly request_id: string
+  readonly #begin: () => AbortSignal
+  #abort: AbortSignal | undefined
+
+  constructor(route: Route, request: FastifyRequest, app: Application, begin: () => AbortSignal) {
+    const lastEventId = request.headers['last-event-id']
+    this.app = app
+    this.params = parse('path', route.params, request.params)
+    this.query = parse('query', route.query, request.query)
+    this.body = parse('body', route.body, request.body)
+    this.principal = request.principal
+    this.wants_stream = route.stream !== undefined && (request.headers.accept ?? '').includes(route.stream)
+    this.last_event_id = typeof lastEventId === 'string' ? lastEventId : undefined
+    this.request_id = request.id
+    this.#begin = begin
+  }
+
+  /** Made when it is first asked for: most calls are over before anybody could leave. */
+  get abort(): AbortSignal {
+    this.#abort ??= this.#begin()
+    return this.#abort
+  }
 }

@@ -104,7 +104,7 @@ class SqliteHeartbeats implements HeartbeatStore {
       return changes.map(() => ({ ok: true, result: undefined }))
     } catch (cause) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      const error = ledgerError(cause, this.#path)
+      const error = ledgerError(cause, this.#path, 'file of heartbeats')
       return changes.map(() => ({ ok: false, error }))
     }
   }
@@ -117,8 +117,9 @@ class SqliteHeartbeats implements HeartbeatStore {
       return [name, null]
     }
     const { last_heartbeat, ...rest } = vitals
-    const row = { number: before?.number ?? this.#next++, text: JSON.stringify(rest) }
-    if (row.text !== before?.text) this.#put.run(row.number, row.text)
+    const text = JSON.stringify(rest)
+    const row = before?.text === text ? before : { number: before?.number ?? this.#next++, text }
+    if (row !== before) this.#put.run(row.number, row.text)
     this.#beat.run(row.number, last_heartbeat)
     return [name, row]
   }

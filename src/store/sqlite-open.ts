@@ -25,16 +25,16 @@ const resultCode = (error: unknown): number | undefined => {
 }
 
 /** An error of SQLite in the words of the catalogue. */
-export function ledgerError(error: unknown, path: string): LazarusError {
+export function ledgerError(error: unknown, path: string, name = 'ledger'): LazarusError {
   const cause = error instanceof Error ? error.message : String(error)
   switch (resultCode(error)) {
     case BUSY:
       return alreadyRunning(path, error)
     case FULL:
-      return new LazarusError('storage_full', `The ledger ${path} cannot grow: ${cause}`, { cause: error })
+      return new LazarusError('storage_full', `The ${name} ${path} cannot grow: ${cause}`, { cause: error })
     case CORRUPT:
     case NOT_A_DATABASE:
-      return new LazarusError('ledger_unusable', `The ledger ${path} is damaged: ${cause}`, { cause: error })
+      return new LazarusError('ledger_unusable', `The ${name} ${path} is damaged: ${cause}`, { cause: error })
     default:
       return asLazarusError(error)
   }
