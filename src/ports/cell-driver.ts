@@ -90,7 +90,10 @@ export interface CellDriver {
   probe(abort: AbortSignal): Promise<LevelReport>
   /** Starts the sandbox, or finds the one of that name that runs, and measures it. Leaves nothing when it throws. */
   spawn(spec: SandboxSpec, abort: AbortSignal): Promise<Sandbox>
-  /** Runs a command with the same confinement, files, network and limits as the agent; abort kills it whole. */
+  /**
+   * Runs a command with the same confinement, files, network and limits as the agent; abort kills it whole. In a frozen
+   * sandbox it waits for the thaw.
+   */
   exec(
     sandbox: { readonly handle: SandboxHandle; readonly spec: Confinement },
     exec: ExecSpec,
@@ -103,7 +106,10 @@ export interface CellDriver {
   list(): Promise<readonly SandboxHandle[]>
   /** Judges a sandbox after a restart of the pit and, when it lives, watches it again. */
   adopt(handle: SandboxHandle): Promise<Adoption>
-  /** Ends every process and removes every trace outside the layer. Idempotent. */
+  /**
+   * Ends every process and removes every trace outside the layer. Idempotent. Of a sandbox that had ended before it
+   * resolves when nothing can run or write the layer any more; what is left to remove then, `list` waits for.
+   */
   destroy(handle: SandboxHandle): Promise<Released>
   /** Tells each death once, within milliseconds. Deaths by destroy are not told. */
   exits(listener: (notice: ExitNotice) => void): Disposable
