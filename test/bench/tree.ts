@@ -2,7 +2,7 @@ import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { output } from './command.ts'
 
-/** The files of a repository, checked out for the peers. */
+/** A clone for the peers: the files and a `.git` of its own, where an agent's commits would be. */
 export interface Tree {
   readonly path: string
   /** Appends to so many files, spread over the tree: those that a seat of the bench changes. */
@@ -11,8 +11,8 @@ export interface Tree {
 
 export async function makeTree(dir: string, repository: string): Promise<Tree> {
   const path = join(dir, 'tree')
-  await output('sh', ['-c', 'mkdir "$2" && git -C "$1" archive HEAD | tar -x -C "$2"', 'tree', repository, path])
-  const total = Number(await output('sh', ['-c', 'find "$1" -type f | wc -l', 'count', path]))
+  await output('git', ['clone', '--quiet', '--no-hardlinks', repository, path])
+  const total = Number(await output('sh', ['-c', 'find "$1"/src -type f | wc -l', 'count', path]))
   return {
     path,
     async change(files) {

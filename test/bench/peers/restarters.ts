@@ -42,6 +42,8 @@ async function start({ image, label }: Peers, place: string): Promise<string> {
     '--restart=always',
     '--network',
     'none',
+    '--user',
+    '0',
     '--label',
     label,
     '--volume',

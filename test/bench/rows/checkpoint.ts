@@ -63,7 +63,7 @@ async function someChanged(bench: Bench, pit: BenchPit, tree: Tree): Promise<Row
       timesFaster(series, 'checkpoint', 'tar-fs', 80),
     ],
     notes: [
-      'Ours: POST …/checkpoints of a running seat until it is durable (fsync, hash and manifest included); the files are changed by an exec before. The peers archive a tree with the same files, without .git, and sync nothing but restic.',
+      'Ours: POST …/checkpoints of a running seat until it is durable (fsync, hash and manifest included); the files are changed by an exec before. The peers archive a clone with the same files and changes; of them only restic makes its result durable.',
     ],
   }
 }
