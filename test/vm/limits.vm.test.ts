@@ -62,6 +62,8 @@ describe.each(LEVELS)('limits of a seat at %s', (level) => {
     const { exit_code, stdout } = await mission.exec('helper', take('exit'))
     expect(exit_code).not.toBe(0)
     expect(stdout).toBe('')
+    // The whole seat ends with it, at every level.
+    expect(await mission.exit('helper')).toMatchObject({ cause: 'oom' })
   })
 
   test('pids: a fork bomb stops at the limit and the host goes on', async () => {

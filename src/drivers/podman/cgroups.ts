@@ -68,19 +68,18 @@ export function containerCgroup(pid: number, id: string): string | null {
 /** systemd's and crun's limits lie on the scope, one above the cgroup "container" in which the processes are. */
 const placesOf = (directory: string): string[] => [directory, dirname(directory)]
 
-const boundedPlaces = (directory: string): string[] =>
-  placesOf(directory).filter((place) => /^\d/.test(read(join(place, 'memory.max')) ?? ''))
+const boundsMemory = (place: string): boolean => /^\d/.test(read(join(place, 'memory.max')) ?? '')
 
-/** The cgroup of a container that bounds its memory; null where none does. */
-export const memoryCgroup = (pid: number, id: string): string | null =>
-  boundedPlaces(containerCgroup(pid, id) ?? '/')[0] ?? null
+/** Of the cgroup of a container and the one above that which bounds its memory; null where none does. */
+export const memoryCgroup = (directory: string | null): string | null =>
+  directory === null ? null : (placesOf(directory).find(boundsMemory) ?? null)
 
 /**
  * Out of memory, the kernel ends the whole cell, as at levels 1 and 2, and not the greediest process alone: an agent
  * that lost a part of itself is not told from one that hangs. Where the file is not ours to write, it stays so.
  */
-export function endWholeWhenOutOfMemory(pid: number, id: string): void {
-  const bounded = memoryCgroup(pid, id)
+export function endWholeWhenOutOfMemory(directory: string | null): void {
+  const bounded = memoryCgroup(directory)
   if (bounded === null) return
   try {
     writeFileSync(join(bounded, 'memory.oom.group'), '1')

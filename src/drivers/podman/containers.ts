@@ -6,7 +6,7 @@ import { bootId, bootOf, isAlive } from '../../linux/process.ts'
 import type { Adoption } from '../../ports/cell-driver.ts'
 import { PROBE_MISSION } from '../shared/probe.ts'
 import { agentOf, endCell, exitDirectoryOf, monitorOf } from './cell-processes.ts'
-import { memoryCgroup } from './cgroups.ts'
+import { containerCgroup, memoryCgroup } from './cgroups.ts'
 import type { ContainerSummary } from './client.ts'
 import { containerName, LABELS } from './container-spec.ts'
 import type { PodmanDeps } from './deps.ts'
@@ -113,7 +113,7 @@ export class Containers {
       start_time,
       monitor,
       exit_directory: monitor && exitDirectoryOf(monitor),
-      memory_cgroup: memoryCgroup(pid, id),
+      memory_cgroup: memoryCgroup(containerCgroup(pid, id)),
     })
   }
 

@@ -3,7 +3,7 @@ import { LazarusError } from '../../kernel/errors.ts'
 import type { Sandbox, SandboxSpec } from '../../ports/cell-driver.ts'
 import { untilReleased } from '../shared/hold.ts'
 import { monitorOf } from './cell-processes.ts'
-import { endWholeWhenOutOfMemory } from './cgroups.ts'
+import { containerCgroup, endWholeWhenOutOfMemory } from './cgroups.ts'
 import type { PodmanClient } from './client.ts'
 import { containerSpec } from './container-spec.ts'
 import { type Containers, runningIn } from './containers.ts'
@@ -107,7 +107,7 @@ async function release(on: Spawning, spec: SandboxSpec, running: Running, abort:
   const handle = on.containers.handleOf(spec.name, spec.run_dir, running)
   on.step('spawn.measure')
   writeRecord(spec, monitorOf(running.pid))
-  endWholeWhenOutOfMemory(running.pid, running.id)
+  endWholeWhenOutOfMemory(containerCgroup(running.pid, running.id))
   const effective = measureSandbox(running, handle.agent_pid!, spec)
   abort.throwIfAborted()
   on.step('spawn.watch')
