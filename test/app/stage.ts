@@ -13,9 +13,27 @@ import { createFakeDriver } from '../../src/drivers/fake/driver.ts'
 import { FakeHost } from '../../src/drivers/fake/host.ts'
 import type { FakeProgram } from '../../src/drivers/fake/programs.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import type { EventLog } from '../../src/ports/event-log.ts'
 import { createMemoryLog } from '../../src/store/memory-log.ts'
 import { policyOf } from '../support/policies.ts'
 import { FakeStore } from './fake-store.ts'
+
+interface Life {
+  isOver: boolean
+}
+
+/** What a pit that is dead asks for, it never gets. Looking into memory goes on. */
+const mortal = <T extends object>(adapter: T, life: Life): T =>
+  new Proxy(adapter, {
+    get(target, name) {
+      const member = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      const call = member.bind(target)
+      return IMMORTAL.has(name) ? call : (...args: unknown[]) => (life.isOver ? new Promise(() => {}) : call(...args))
+    },
+  })
+
+const IMMORTAL = new Set<string | symbol>(['read', 'head', 'follow', 'exits', 'close'])
 
 export const OPERATOR: Principal = { kind: 'operator', via: 'socket' }
 export const NEVER = new AbortController().signal
@@ -32,9 +50,10 @@ export class Stage implements AsyncDisposable {
   readonly host: FakeHost
   readonly #dir: string
   readonly #config: object
-  /** Throws, or never returns, at a step; tests put theirs here. */
+  /** Told of every step; tests put theirs here. It may throw, or kill the pit. */
   fault: (point: string) => void = () => {}
   pit!: Pit
+  #life = { isOver: false }
 
   private constructor(dir: string, config: object, programs: Record<string, FakeProgram>) {
     this.#dir = dir
@@ -49,15 +68,30 @@ export class Stage implements AsyncDisposable {
     return stage
   }
 
-  /** Another pit over what the one before left; that one is simply heard of no more. */
+  /** Another pit over what the one before left. */
   start(): void {
-    this.pit = createPit(this.#adapters())
+    this.#life = { isOver: false }
+    this.pit = createPit(this.#adapters(this.#life))
   }
 
-  #adapters(): Adapters {
-    const { clock, entropy, ledger, store } = this
-    const faults = (point: string) => this.fault(point)
-    const driver = createFakeDriver({ host: this.host, clock, level: 'level_2', faults })
+  /** As by kill -9: whatever the pit asks of the world from now on, it never hears an answer. */
+  kill(): void {
+    this.#life.isOver = true
+  }
+
+  get isKilled(): boolean {
+    return this.#life.isOver
+  }
+
+  #adapters(life: Life): Adapters {
+    const { clock, entropy } = this
+    const faults = (point: string) => {
+      if (!life.isOver) this.fault(point)
+    }
+    const [ledger, store, workspace] = [this.ledger, this.store, this.store.workspace].map((it) =>
+      mortal(it, life),
+    ) as [EventLog, FakeStore, FakeStore['workspace']]
+    const driver = mortal(createFakeDriver({ host: this.host, clock, level: 'level_2', faults }), life)
     const nothing = async () => {}
     return {
       clock,
@@ -68,7 +102,7 @@ export class Stage implements AsyncDisposable {
       config: config.parse({ revivals_at_once: 4, ...this.#config }),
       drivers: new Map([['level_2', driver]]),
       policies: new Map([['level_2', policyOf('level_2')]]),
-      workspace: store.workspace,
+      workspace,
       checkpoints: store,
       door: { open: async () => this.#dir, close: nothing },
       runDirs: { make: async () => this.#dir, remove: nothing },
@@ -136,6 +170,7 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.fault = () => {}
+    if (this.isKilled) this.start()
     await this.pit[Symbol.asyncDispose]()
     for (const sandbox of this.host.sandboxes.values()) sandbox.kill('SIGKILL')
     await this.ledger.close()
