@@ -23,7 +23,7 @@ if [ -s /scratch/fifos ]; then
   xargs -0 -r -I '{}' mount --no-mtab --bind /dev/null "$mounted/{}" </scratch/fifos || exit 1
 fi
 ulimit -v "$kilobytes"
-if [ "$caps" = keep ]; then exec /bin/sh -c "$script" airlock "$@"; fi
+if [ "$caps" = keep ]; then eval "$script"; exit; fi
 exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs /bin/sh -c "$script" airlock "$@"
 `
 
@@ -158,7 +158,9 @@ ${TAR_PARTS} $parts || [ $? = 1 ]
 export const ARCHIVE_SEAT = `${SEAT}
 find "$@" -xdev -type d -printf 'd %m %T@\\0%p\\0' -o -printf '%y %m %s %T@ %C@ %l\\0%p\\0' || :
 printf '\\0'
-find /artifacts -type f -printf '%s %P\\0' | head -z -n 1000
+for entry in /artifacts/* /artifacts/.[!.]* /artifacts/..?*; do
+  if [ -e "$entry" ] || [ -L "$entry" ]; then find /artifacts -type f -printf '%s %P\\0' | head -z -n 1000; break; fi
+done
 printf '\\0'
 exec ${TAR_PARTS} "$@"
 `

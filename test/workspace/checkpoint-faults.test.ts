@@ -2,7 +2,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Checkpoint } from '../../src/contract/checkpoint.ts'
-import { checkpointsOf, listed, orderFor, restore, take } from './checkpoint-support.ts'
+import { orderFor } from '../conformance/checkpoint-store.ts'
+import { checkpointsOf, listed, restore, take } from './checkpoint-support.ts'
 import { makeOrigin, never, TestBed, type TestSeat } from './support.ts'
 
 let bed: TestBed

@@ -2,31 +2,8 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Checkpoint } from '../../src/contract/checkpoint.ts'
 import type { CheckpointOrder, CheckpointStore } from '../../src/ports/checkpoint-store.ts'
-import type { SeatLayer } from '../../src/ports/workspace.ts'
+import { orderFor } from '../conformance/checkpoint-store.ts'
 import { never, type TestBed, TestSeat } from './support.ts'
-
-export function orderFor({ seat, role, base }: SeatLayer, overrides: Partial<CheckpointOrder> = {}): CheckpointOrder {
-  return {
-    generation: 1,
-    sequence: 1,
-    reason: 'a test',
-    paused: true,
-    state: {
-      ...seat,
-      role,
-      status: 'active',
-      generation: 1,
-      isolation_level: 'level_2',
-      branch: `mission/${seat.agent_id}`,
-      base: { repo: base.repo, ref: base.ref, commit: base.commit },
-      collected: null,
-    },
-    context: { command: ['agent'], resume_command: ['agent', '--resume'], env_names: ['KEY'], session: { id: 's1' } },
-    previous: null,
-    unchanged: 'share',
-    ...overrides,
-  }
-}
 
 export const take = async (
   { bed, layer }: TestSeat,
