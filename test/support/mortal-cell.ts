@@ -34,7 +34,8 @@ export class MortalCell {
   }
 
   async open(policies: object = {}, repo?: string): Promise<this> {
-    const steady = { retry_window: 0.001, max_retries: 1 } // every death is the first of its window
+    // Every death is the first of its window, and no checkpoint comes by the clock.
+    const steady = { retry_window: 0.001, max_retries: 1, checkpoint_interval: 86_400 }
     const { body: mission } = await this.mortal.pit.call('POST', '/v1/missions', {
       mission_name: this.word,
       isolation_level: this.level,
@@ -82,6 +83,12 @@ export class MortalCell {
     await this.ask('POST', `${this.path}/kill`)
   }
 
+  /** Another agent has the work now; checkpoints stay with the seat that they are of. */
+  handOver(agent_id: string): void {
+    this.agent_id = agent_id
+    this.saved.clear()
+  }
+
   async checkpoints(): Promise<readonly string[]> {
     const { body } = await this.mortal.pit.call('GET', `${this.path}/checkpoints`)
     return body.checkpoints.map(({ checkpoint_id }: { checkpoint_id: string }) => checkpoint_id)
@@ -93,6 +100,7 @@ export class MortalCell {
 
   /** Everything that must hold whenever nothing is going on. */
   async requireSound(): Promise<void> {
+    await this.mortal.pit.call('POST', `${this.path}/checkpoints/prune`, {}) // comes after what is still to be pruned
     const events = await this.mortal.events(this.mission_id)
     requireGenerations(events, this.agent_id)
     await this.#requireCheckpoints(events)

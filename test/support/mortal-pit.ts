@@ -1,4 +1,5 @@
 import { appendFileSync, readFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { compose } from '../../src/main/compose.ts'
 import { createLogger } from '../../src/main/logger.ts'
@@ -31,7 +32,7 @@ function read(): string {
   }
 }
 
-const log = createLogger('debug', join(directory, 'log'))
+const log = createLogger('warn', join(directory, 'log'))
 const running = await compose(readSettings(environment), log, passes)
 const stop = new AbortController()
 process.once('SIGTERM', () => {
@@ -39,5 +40,6 @@ process.once('SIGTERM', () => {
   void running[Symbol.asyncDispose]()
 })
 const after = running.pit.readEvents({}).at(-1)?.seq ?? 0
+flushCompileCache() // it never ends in peace
 process.stdout.write(`${JSON.stringify(running.listening)}\n`)
 for await (const { type } of running.pit.followEvents({ after }, stop.signal)) passes(`event ${type}`)

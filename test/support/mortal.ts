@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PACE } from './pace.ts'
@@ -62,14 +64,21 @@ export class Mortal implements AsyncDisposable {
     return !(await this.isDead())
   }
 
-  async events(mission_id: string): Promise<readonly Answer['body'][]> {
+  async events(mission_id: string, since = 0): Promise<readonly Answer['body'][]> {
     const all: Answer['body'][] = []
     for (;;) {
-      const after = all.at(-1)?.seq ?? 0
+      const after = all.at(-1)?.seq ?? since
       const { body } = await this.pit.call('GET', `/v1/events?mission_id=${mission_id}&after=${after}&limit=1000`)
       all.push(...body.events)
       if (body.events.length < 1000) return all
     }
+  }
+
+  /** Whatever is left on the disk once every mission is destroyed. */
+  left(): string {
+    const places = ['missions', 'sandboxes', 'doors', 'vault'].map((name) => join(this.pit.stateDir, name))
+    const args = [...places.filter((place) => existsSync(place)), '-mindepth', '1', '-type', 'f,d,s']
+    return execFileSync('find', args, { encoding: 'utf8' })
   }
 
   /** What the pit wrote of itself, for a failure that must be understood. */
