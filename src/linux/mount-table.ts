@@ -75,11 +75,17 @@ function bindLines(mount: Bind, root: string, host: readonly MountFact[]): strin
   return [top, ...below]
 }
 
+/**
+ * Without an index, whatever the host has as default: with one the kernel refuses a layer that another mount has not yet
+ * given up, and a successor is mounted while the mounts of the dead one are still being taken down.
+ */
+const ALWAYS = ['index=off', 'userxattr']
+
 function overlayLine(mount: Extract<HullMount, { kind: 'overlay' }>, root: string): string {
   const lower = `lowerdir=${mount.lowers.map(layerPath).join(':')}`
   const upper = mount.upper === undefined ? [] : [`upperdir=${layerPath(mount.upper)}`]
   const work = mount.work === undefined ? [] : [`workdir=${layerPath(mount.work)}`]
-  return line('overlay', root + mount.target, 'overlay', ['nosuid', 'nodev', lower, ...upper, ...work, 'userxattr'])
+  return line('overlay', root + mount.target, 'overlay', ['nosuid', 'nodev', lower, ...upper, ...work, ...ALWAYS])
 }
 
 function linesOf(mount: HullMount, root: string, host: readonly MountFact[]): string[] {

@@ -38,7 +38,7 @@ describe('mount table', () => {
   it('puts an overlay together, and refuses paths that mount(8) or overlayfs would split', () => {
     const overlay = { kind: 'overlay', target: '/w', lowers: ['/a', '/b'], upper: '/u', work: '/k' } as const
     expect(lines(mountTable([overlay], ROOT, HOST))[1]).toBe(
-      'overlay /run/r/w overlay nosuid,nodev,lowerdir=/a:/b,upperdir=/u,workdir=/k,userxattr 0 0',
+      'overlay /run/r/w overlay nosuid,nodev,lowerdir=/a:/b,upperdir=/u,workdir=/k,index=off,userxattr 0 0',
     )
     for (const upper of ['/u,v', '/u:v', '/u\\v', '/u v', '/u"v', '/u\nv']) {
       expect(() => mountTable([{ ...overlay, upper }], ROOT, HOST)).toThrow(/overlay cannot lie/)
