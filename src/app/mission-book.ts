@@ -24,6 +24,7 @@ export class MissionBook {
   readonly #states = new Map<string, MissionState>()
   readonly #queue = new KeyedQueue()
   readonly #views = new KeyedQueue()
+  readonly #nextViews = new Map<string, { state: MissionState; events: RecordedEvent[]; written: Promise<void> }>()
   readonly #withRevivals = new Set<string>()
   /** Called after each change, with the state before and after, and the seats that are not as before. */
   onChange: ((before: MissionState | null, after: MissionState, changed: readonly SeatState[]) => void) | null = null
@@ -85,8 +86,25 @@ export class MissionBook {
     const recorded = await this.#deps.ledger.append(mission_id, before.version, events)
     const state = fold(recorded, before)!
     this.#remember(mission_id, state, recorded)
-    const written = this.#views.run(mission_id, () => this.#view(state, recorded))
-    return { state, written }
+    return { state, written: this.#viewLater(state, recorded) }
+  }
+
+  /** Commits that come while views are being written share the next write. */
+  #viewLater(state: MissionState, recorded: readonly RecordedEvent[]): Promise<void> {
+    const { mission_id } = state
+    const waiting = this.#nextViews.get(mission_id)
+    if (waiting) {
+      waiting.state = state
+      waiting.events.push(...recorded)
+      return waiting.written
+    }
+    const next = { state, events: [...recorded], written: Promise.resolve() }
+    this.#nextViews.set(mission_id, next)
+    next.written = this.#views.run(mission_id, () => {
+      this.#nextViews.delete(mission_id)
+      return this.#view(next.state, next.events)
+    })
+    return next.written
   }
 
   /** A view that cannot be written (a full disk) is made up for by the next write; the ledger holds the truth. */

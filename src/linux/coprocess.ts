@@ -55,6 +55,10 @@ export class Coprocess {
     return answer
   }
 
+  async makeFifos(paths: readonly string[]): Promise<void> {
+    await this.request(['fifos', ...paths])
+  }
+
   /** The wait status of a process that it has just started: to be asked for in `first`. */
   ended(pid: number): Promise<number> {
     return new Promise<number>((resolve, reject) => {

@@ -3,7 +3,7 @@
 #   perl -w hull-runner.pl <arch> <hull.pl> <coprocess.pl>
 #
 # A hull is answered with the pid of a process that leads a session of its own, waits for the program and hands its exit
-# code on; its end ends the hull. Fifos are made because Node cannot.
+# code on; its end ends the hull.
 use strict;
 
 our ($arch, $HULL_FAILED);
@@ -37,14 +37,4 @@ sub run_hull {
   exit exit_code($?);
 }
 
-sub make_fifos {
-  my ($id, @paths) = @_;
-  my ($HERE, $FIFO) = (-100, 0010600);
-  my $failed = '';
-  for my $path (@paths) {
-    eval { kernel($path, 'mknodat', $HERE, $path, $FIFO, 0) } or ($failed ||= $@);
-  }
-  answer(\*STDOUT, $id, $failed eq '' ? 'made' : "- $failed");
-}
-
-serve_requests({ hull => \&run_hull }, { fifos => \&make_fifos }, 0.01);
+serve_requests({ hull => \&run_hull }, 0.01);

@@ -45,7 +45,7 @@ export class HullRunner {
   async #pipes(ours: readonly ('read' | 'write')[]): Promise<Pipe[]> {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
     const paths = ours.map(() => join(this.#directory, `fifo-${randomBytes(8).toString('hex')}`))
-    await this.#coprocess.request(['fifos', ...paths])
+    await this.#coprocess.makeFifos(paths)
     return paths.map((path, i) => openFifo(path, ours[i]!))
   }
 

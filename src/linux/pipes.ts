@@ -1,6 +1,5 @@
 import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from './run.ts'
 
 /** Descriptors of one pipe; whoever takes it closes both. */
 export interface Pipe {
@@ -11,21 +10,23 @@ export interface Pipe {
 const BATCH = 16
 const { O_RDONLY, O_WRONLY, O_NONBLOCK } = constants
 
+type MakeFifos = (paths: readonly string[]) => Promise<void>
+
 /**
  * Real pipes. What Node calls a pipe is a socket pair, and a program that opens /dev/stderr fails on a socket. Node
  * cannot make pipes, so fifos are made ahead in batches, opened on both sides and unlinked at once.
  */
 export class Pipes {
   readonly #directory: string
-  readonly #path: string
+  readonly #makeFifos: MakeFifos
   #ready: string[] = []
   #made = 0
   #filling: Promise<void> | null = null
 
   /** The directory belongs to this instance alone; what an earlier one left there is removed. */
-  constructor(directory: string, path: string) {
+  constructor(directory: string, makeFifos: MakeFifos) {
     this.#directory = directory
-    this.#path = path
+    this.#makeFifos = makeFifos
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     for (const name of readdirSync(directory)) rmSync(join(directory, name), { force: true })
   }
@@ -47,8 +48,7 @@ export class Pipes {
 
   async #make(): Promise<void> {
     const names = Array.from({ length: BATCH }, () => join(this.#directory, `${process.pid}-${this.#made++}`))
-    const made = await run('mkfifo', ['-m', '0600', ...names], { environment: { PATH: this.#path } })
-    if (made.exit_code !== 0) throw new Error(`mkfifo: ${made.stderr.trim()}`)
+    await this.#makeFifos(names)
     this.#ready.push(...names)
   }
 }

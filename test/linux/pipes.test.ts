@@ -3,15 +3,21 @@ import { closeSync, readFileSync, writeSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Coprocess } from '../../src/linux/coprocess.ts'
 import { Pipes } from '../../src/linux/pipes.ts'
+
+/** Any program of the kind makes them. */
+const coprocess = new Coprocess(fileURLToPath(new URL('../../src/linux/hull-runner.pl', import.meta.url)))
+const makeFifos = (paths: readonly string[]) => coprocess.makeFifos(paths)
 
 let directory: string
 let pipes: Pipes
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'lazarus-pipes-'))
-  pipes = new Pipes(directory, '/usr/bin:/bin')
+  pipes = new Pipes(directory, makeFifos)
 })
 afterAll(() => rm(directory, { recursive: true }))
 
@@ -47,7 +53,7 @@ describe('pipes', () => {
     const left = join(directory, 'left')
     await mkdir(left)
     await writeFile(join(left, '1-1'), '')
-    const again = new Pipes(left, '/usr/bin:/bin')
+    const again = new Pipes(left, makeFifos)
     expect(await readdir(left)).toEqual([])
     const pipe = await again.take('read')
     for (const fd of [pipe.read, pipe.write]) closeSync(fd)

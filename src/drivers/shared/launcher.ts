@@ -32,6 +32,10 @@ export class Launcher {
     this.#onEnd = onEnd
   }
 
+  makeFifos(paths: readonly string[]): Promise<void> {
+    return this.#coprocess.makeFifos(paths)
+  }
+
   async launch(request: LaunchRequest): Promise<Launched> {
     const answer = await this.#coprocess.request(fieldsOf(request))
     const [shim_pid, hull_pid] = answer.split(' ').map(Number)

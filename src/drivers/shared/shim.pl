@@ -146,4 +146,4 @@ sub rotate {
   return rename $path, "$path.1";
 }
 
-serve_requests({ sandbox => \&start_sandbox }, {}, 1);
+serve_requests({ sandbox => \&start_sandbox }, 1);

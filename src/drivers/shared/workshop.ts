@@ -9,7 +9,7 @@ import { LazarusError } from '../../kernel/errors.ts'
 import type { Log } from '../../kernel/log.ts'
 import type { Cgroups } from '../../linux/cgroup.ts'
 import { closeInherited } from '../../linux/descriptors.ts'
-import { type Rlimit, SYSTEM_PATH } from '../../linux/hull.ts'
+import type { Rlimit } from '../../linux/hull.ts'
 import { Pipes } from '../../linux/pipes.ts'
 import { writeFixedFiles } from './host-view.ts'
 import { Launcher } from './launcher.ts'
@@ -53,12 +53,13 @@ export interface Workshop {
 export function openWorkshop(inner: Inner, deps: HullDriverDeps): Workshop {
   closeInherited()
   mkdirSync(deps.root, { recursive: true, mode: 0o700 })
+  const launcher = new Launcher()
   return {
     inner,
     deps,
     records: new Records(deps.root),
-    pipes: new Pipes(join(deps.root, 'pipes'), SYSTEM_PATH),
-    launcher: new Launcher(),
+    pipes: new Pipes(join(deps.root, 'pipes'), (paths) => launcher.makeFifos(paths)),
+    launcher,
     files: writeFixedFiles(deps.root),
   }
 }
