@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { constants, existsSync, readFileSync, realpathSync } from 'node:fs'
+import { access, mkdir, rm } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
 import type { InstalledService, UninstalledService } from '../contract/service.ts'
 import { LOOKS_WITHIN_BOUND } from '../domain/dead-man.ts'
@@ -37,12 +37,13 @@ export async function installService(
   start: boolean,
 ): Promise<InstalledService> {
   const manager = ownManager(env, uid)
+  const version = await manager.version()
   const settings = readSettings(env, { stateDir })
   const ran = await manager.isActive(PIT)
   if (start && !ran) requireNoOtherPit(settings)
   const directory = unitDirectory(env)
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  const wanted = Object.entries(units(factsOf(env, stateDir, await manager.version())))
+  await makeDirectory(directory)
+  const wanted = Object.entries(units(factsOf(env, stateDir, version)))
   const done: InstalledService['units'] = []
   for (const [name, text] of wanted) done.push({ name, action: await put(join(directory, name), text) })
   if (done.some(({ action }) => action !== 'unchanged')) await manager.reload()
@@ -55,6 +56,7 @@ export async function installService(
 /** Stops the pit cleanly and removes what was installed; agents go on. */
 export async function uninstallService(env: Environment, uid: number): Promise<UninstalledService> {
   const manager = ownManager(env, uid)
+  await manager.version()
   const directory = unitDirectory(env)
   const names = Object.keys(units(factsOf(env, '/', Number.MAX_SAFE_INTEGER)))
   const present = names.filter((name) => existsSync(join(directory, name)))
@@ -113,6 +115,18 @@ async function put(path: string, text: string): Promise<InstalledService['units'
   if (before === text) return 'unchanged'
   await writeAtomic(path, text, { durable: true })
   return before === null ? 'written' : 'replaced'
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await access(path, constants.W_OK)
+  } catch (cause) {
+    throw new LazarusError('invalid_request', `Units cannot be written to ${path}: ${(cause as Error).message}`, {
+      cause,
+      remedy: 'Let this user write there, or set XDG_CONFIG_HOME as its manager has it.',
+    })
+  }
 }
 
 const unitDirectory = (env: Environment): string =>

@@ -28,6 +28,7 @@ export const phases: readonly Phase[] = [
   { name: 'setup', script: 'bin/setup', count: whole },
   { name: 'quickstart', script: 'npm run quickstart -- --once', count: whole },
   { name: 'drivers', script: `npm test -- test/drivers test/linux ${patient} ${reporters}`, count: report },
+  { name: 'service', script: `${vitest} test/vm/service`, count: report },
   { name: 'limits', script: `${vitest} test/vm/limits`, count: report },
   // The last one: it takes a controller from the user's manager and restarts that.
   { name: 'undelegated', script: `test/vm/guest/undelegate && ${vitest} test/vm/undelegated`, count: report },
