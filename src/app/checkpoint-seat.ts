@@ -106,6 +106,7 @@ async function frozen<T>(
     // Who paused the mission meanwhile wants it to stay as it is.
     const isActive = seatOf(ctx.book.get(state.mission_id), seat.agent_id).status === 'active'
     if (isActive) await driver.signal(seat.handle, 'thaw')
+    ctx.health.excuse({ mission_id: state.mission_id, agent_id: seat.agent_id })
   }
 }
 

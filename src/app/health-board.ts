@@ -139,6 +139,11 @@ export class HealthBoard {
     this.#keep(watch)
   }
 
+  /** It could not speak: its processes were stopped. */
+  excuse(name: SeatName): void {
+    this.find(name)?.startAnew(this.#deps.clock.monotonic())
+  }
+
   *watches(): Iterable<Watch> {
     for (const places of this.#agents.values()) yield* places.values()
   }

@@ -13,6 +13,7 @@ const WEEK_MS = 7 * 24 * 60 * 60_000
 /** Looks by the monotonic clock who has been silent for too long. A clock that jumps or a machine that slept judges nobody. */
 export function watchHealth(ctx: Context): Disposable {
   const tick_ms = Math.min(LONGEST_TICK_MS, Math.max(SHORTEST_TICK_MS, (ctx.config.timeout * 1000) / 4))
+  const ending = new Set<Watch>()
   let last = ctx.clock.monotonic()
   const timer = setInterval(() => {
     const now = ctx.clock.monotonic()
@@ -20,21 +21,25 @@ export function watchHealth(ctx: Context): Disposable {
     last = now
     for (const watch of [...ctx.health.watches()]) {
       if (late) watch.startAnew(now)
-      else judge(ctx, watch, now)
+      else judge(ctx, watch, now, ending)
     }
   }, tick_ms).unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
-function judge(ctx: Context, watch: Watch, now: number): void {
+/** `ending`: those whose end waits for its turn. */
+function judge(ctx: Context, watch: Watch, now: number, ending: Set<Watch>): void {
   const { agent_id, mission_id } = watch.vitals
   if (isForgotten(ctx, watch)) return void ctx.health.forget(watch)
   if (watch.isOverdue(now)) void countSilence(ctx, watch)
-  if (mission_id === null || watch.place === null || !watch.isHung(now)) return
-  endHung(ctx, watch, { mission_id, agent_id, generation: watch.place.generation }).catch((error: unknown) => {
-    const { code, message } = asLazarusError(error)
-    ctx.log.error({ mission_id, agent_id, code, message }, 'an agent that hangs could not be ended')
-  })
+  if (mission_id === null || watch.place === null || ending.has(watch) || !watch.isHung(now)) return
+  ending.add(watch)
+  endHung(ctx, watch, { mission_id, agent_id, generation: watch.place.generation })
+    .catch((error: unknown) => {
+      const { code, message } = asLazarusError(error)
+      ctx.log.error({ mission_id, agent_id, code, message }, 'an agent that hangs could not be ended')
+    })
+    .finally(() => ending.delete(watch))
 }
 
 /** An agent that never sent heartbeats is heard when it writes. */

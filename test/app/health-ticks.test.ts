@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Context } from '../../src/app/context.ts'
+import { type Context, seatKey } from '../../src/app/context.ts'
 import { watchHealth } from '../../src/app/health-ticks.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { KeyedQueue } from '../../src/kernel/queues.ts'
-import { HealthStage, OPERATOR, seat } from './health-stage.ts'
+import { HealthStage, MISSION, OPERATOR, seat } from './health-stage.ts'
 
 let stage: HealthStage
+let queue: KeyedQueue
 let watching: Disposable
 /** Agents that were ended, with the events that came before the signal. */
 let ended: { agent_id: string; why: string; generation: number }[]
@@ -22,6 +23,7 @@ afterEach(() => {
 function raise(policies: object = {}, config: object = {}): void {
   stage = new HealthStage(config, policies)
   ended = []
+  queue = new KeyedQueue()
   outputs = {}
   watching = watchHealth({
     ...stage,
@@ -31,7 +33,7 @@ function raise(policies: object = {}, config: object = {}): void {
     get health() {
       return stage.board
     },
-    seatQueue: new KeyedQueue(),
+    seatQueue: queue,
     seatLogs: { wroteAt: async (path: string) => outputs[path] ?? null },
     cells: { logPath: (_mission: string, agent_id: string) => agent_id },
     book: {
@@ -225,6 +227,23 @@ describe('an agent that hangs', () => {
     await live(9)
     expect(ended).toEqual([])
   })
+})
+
+test('a checkpoint that stops a seat for longer than hung_after ends nobody', async () => {
+  raise({ hung_after: 10 }, { poll_interval: 1 })
+  stage.seat('ada')
+  await live(30, () => beat())
+  // As src/app/checkpoint-seat.ts does: the queue of the seat is held, and given back when the seat runs again.
+  const taken = Promise.withResolvers<void>()
+  const checkpoint = queue.run(seatKey(MISSION, 'ada'), () => taken.promise)
+  await live(60)
+  stage.board.excuse({ mission_id: MISSION, agent_id: 'ada' })
+  taken.resolve()
+  await checkpoint
+  await live(9)
+  expect(ended).toEqual([])
+  await live(4)
+  expect(ended).toHaveLength(1)
 })
 
 describe('nobody is judged by', () => {
