@@ -132,10 +132,11 @@ export class MortalCell {
       expect([status, body.sound], JSON.stringify(body)).toEqual([200, true])
     }
     const onDisk = async () =>
-      (await readdir(join(this.directory, 'checkpoints', this.agent_id)).catch(() => [])).toSorted()
+      (await readdir(join(this.mortal.root, this.directory, 'checkpoints', this.agent_id)).catch(() => [])).toSorted()
     const wanted = listed.toSorted().join()
     await until(async () => (await onDisk()).join() === wanted, `the disk holds other checkpoints than ${wanted}`)
-    const hidden = async () => (await readdir(join(this.directory, 'worktree'))).filter((name) => name.startsWith('.'))
+    const hidden = async () =>
+      (await readdir(join(this.mortal.root, this.directory, 'worktree'))).filter((name) => name.startsWith('.'))
     await until(async () => (await hidden()).length === 0, 'layers that nobody needs are left')
   }
 

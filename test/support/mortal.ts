@@ -16,9 +16,11 @@ export class Mortal implements AsyncDisposable {
     this.#faults = faults
   }
 
-  static async start(config: object = {}): Promise<Mortal> {
+  /** `before` becomes the pit, as PitProcess says. */
+  static async start(config: object = {}, before: readonly string[] = []): Promise<Mortal> {
     const environment: Record<string, string> = {}
-    const pit = await PitProcess.create(environment, [process.execPath, join(ROOT, 'test/support/mortal-pit.ts')])
+    const entry = [process.execPath, join(ROOT, 'test/support/mortal-pit.ts')]
+    const pit = await PitProcess.create(environment, [...before, ...entry])
     await pit.configure(config)
     environment.LAZARUS_TEST_FAULTS = pit.stateDir
     const mortal = new Mortal(pit, pit.stateDir)
@@ -39,6 +41,11 @@ export class Mortal implements AsyncDisposable {
     await rm(file, { force: true })
     await work()
     return (await readFile(file, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '')
+  }
+
+  /** As the pit sees the disk: it may have mounts of its own. */
+  get root(): string {
+    return `/proc/${this.pit.pid}/root`
   }
 
   async isDead(): Promise<boolean> {
