@@ -1,5 +1,5 @@
 import type { Config } from '../contract/config.ts'
-import type { AgentHealth, HealthReport, HeartbeatReply, SignsOfLife } from '../contract/health.ts'
+import type { AgentDetail, HealthReport, HeartbeatReply } from '../contract/health.ts'
 import type { SeatName } from '../contract/ids.ts'
 import {
   agentHealth,
@@ -19,7 +19,8 @@ import type { Log } from '../kernel/log.ts'
 import type { HeartbeatStore } from '../ports/heartbeat-store.ts'
 import { type Alert, raiseAlert } from './alerts.ts'
 import type { Principal } from './application.ts'
-import { placeOf, type Usual, Watch } from './health-watch.ts'
+import { Places } from './health-places.ts'
+import { type Place, placeOf, type Usual, Watch } from './health-watch.ts'
 
 interface Deps {
   readonly heartbeats: HeartbeatStore
@@ -29,18 +30,14 @@ interface Deps {
   readonly alerts?: (alert: Alert) => void
 }
 
-/** Agents outside every mission that open registration admits; together with the gateways. */
-const MOST_OUTSIDE = 10_000
-
 /**
  * How every agent is: what it said of itself, what its gateway answered, how its process fares. An agent may be in
- * several places, one watch each. Who speaks for which place is decided here, and nothing else that a caller says.
+ * several places, one watch each. What a caller says changes nothing but the places for which it may speak.
  */
 export class HealthBoard {
   readonly #deps: Deps
   readonly #usual: Usual
-  readonly #agents = new Map<string, Map<string | null, Watch>>()
-  #outside = 0
+  readonly #places = new Places()
   #adopted = false
   #heartbeats = 0
 
@@ -57,7 +54,7 @@ export class HealthBoard {
   /** After the book is loaded: who is there, and what was last known of them. What nobody needs any more is dropped. */
   adopt(missions: readonly MissionState[]): void {
     this.#adopted = true
-    for (const agent_id of Object.keys(this.#deps.config.gateways)) this.#add(newcomer(agent_id, null), null)
+    for (const agent_id of Object.keys(this.#deps.config.gateways)) this.#watch(newcomer(agent_id, null), null)
     for (const mission of missions) this.follow(null, mission)
     for (const vitals of this.#deps.heartbeats.all()) this.#remember(vitals)
   }
@@ -84,43 +81,36 @@ export class HealthBoard {
   }
 
   report(): HealthReport {
-    const agents = [...this.#agents.values()].map((places) => agentHealth([...places.values()].map(vitalsOf)))
+    const agents = [...this.#places.agents()].map((watches) => agentHealth(watches.map(vitalsOf)))
     return healthReport(this.#deps.clock.now(), agents)
   }
 
-  /** As this caller may see it: a seat sees its own place alone. */
-  agent(
-    by: Principal,
-    agent_id: string,
-    outputOf: (seat: SeatName) => number | null,
-  ): AgentHealth & { signs: SignsOfLife[] } {
-    const watches = this.#placesFor(by, agent_id)
+  /** As this caller may see it; `outputOf` knows when the agent of a seat last wrote anything, in epoch milliseconds. */
+  agent(by: Principal, agent_id: string, outputOf: (seat: SeatName) => number | null): AgentDetail {
+    const watches = this.#known(by, agent_id)
     const now = this.#deps.clock.monotonic()
-    return {
-      ...agentHealth(watches.map(vitalsOf)),
-      signs: watches.map((watch) => {
-        const { mission_id } = watch.vitals
-        return watch.signs(now, mission_id === null ? null : outputOf({ mission_id, agent_id }))
-      }),
-    }
+    const signs = watches.map((watch) => {
+      const { mission_id } = watch.vitals
+      return watch.signs(now, mission_id === null ? null : outputOf({ mission_id, agent_id }))
+    })
+    return { ...agentHealth(watches.map(vitalsOf)), signs }
   }
 
-  /** Where the agent is that this caller may ask about; throws agent_not_found. */
+  /** The seats of the agent that this caller may ask about. */
   seatsOf(by: Principal, agent_id: string): readonly SeatName[] {
-    return this.#placesFor(by, agent_id).flatMap(({ vitals: { mission_id } }) =>
-      mission_id ? [{ mission_id, agent_id }] : [],
-    )
+    const missions = this.#known(by, agent_id).map(({ vitals }) => vitals.mission_id)
+    return missions.filter((mission_id) => mission_id !== null).map((mission_id) => ({ mission_id, agent_id }))
   }
 
   /** What the agent in this seat said last: its session id, for example. */
   session(mission_id: string, agent_id: string): Vitals['metadata'] {
-    return this.#agents.get(agent_id)?.get(mission_id)?.vitals.metadata ?? {}
+    return this.#places.find(agent_id, mission_id)?.vitals.metadata ?? {}
   }
 
   gatewayAnswered(agent_id: string, took_ms: number): Vitals {
     const watch = this.#gateway(agent_id)
-    watch.vitals = answered(watch.vitals, this.#deps.clock.now(), took_ms)
     watch.heard(this.#deps.clock.monotonic())
+    watch.vitals = answered(watch.vitals, this.#deps.clock.now(), took_ms)
     return this.#keep(watch)
   }
 
@@ -140,69 +130,62 @@ export class HealthBoard {
   }
 
   /** It could not speak: its processes were stopped. */
-  excuse(name: SeatName): void {
-    this.find(name)?.startAnew(this.#deps.clock.monotonic())
+  excuse({ mission_id, agent_id }: SeatName): void {
+    this.#places.find(agent_id, mission_id)?.startAnew(this.#deps.clock.monotonic())
   }
 
-  *watches(): Iterable<Watch> {
-    for (const places of this.#agents.values()) yield* places.values()
+  watches(): readonly Watch[] {
+    return [...this.#places.agents()].flat()
   }
 
-  find({ mission_id, agent_id }: SeatName): Watch | null {
-    return this.#agents.get(agent_id)?.get(mission_id) ?? null
-  }
-
-  forget({ vitals: { agent_id, mission_id } }: Watch): void {
-    const places = this.#agents.get(agent_id)
-    if (!places?.delete(mission_id)) return
-    if (mission_id === null) this.#outside -= 1
-    if (places.size === 0) this.#agents.delete(agent_id)
-    this.#unwaited(this.#deps.heartbeats.remove(agent_id, mission_id))
+  forget(watch: Watch): void {
+    const { agent_id, mission_id } = watch.vitals
+    if (this.#places.remove(watch)) this.#unwaited(this.#deps.heartbeats.remove(agent_id, mission_id))
   }
 
   #seatChanged(mission: MissionState, seat: SeatState): void {
     const place = placeOf(mission, seat)
-    const { mission_id } = mission
-    const watch = this.find({ mission_id, agent_id: seat.agent_id })
+    const watch = this.#places.find(seat.agent_id, mission.mission_id)
     if (place.standing === 'gone') return void (watch && this.forget(watch))
-    if (!watch) {
-      const added = this.#add(newcomer(seat.agent_id, mission_id), place)
-      if (place.standing === 'dead') added.vitals = failure(added.vitals, causeOfDeath(seat))
-      return
-    }
+    if (watch) return void this.#seatMoved(watch, seat, place)
+    const vitals = newcomer(seat.agent_id, mission.mission_id)
+    this.#watch(place.standing === 'dead' ? failure(vitals, causeOfDeath(seat)) : vitals, place)
+  }
+
+  #seatMoved(watch: Watch, seat: SeatState, place: Place): void {
     const before = watch.place?.standing
     watch.move(place, this.#deps.clock.monotonic())
     if (place.standing === before) return
     if (place.standing === 'dead') return void this.#fail(watch, causeOfDeath(seat))
     if (place.status !== 'dead') return
+    // It ended as it should.
     watch.vitals = sound(watch.vitals)
     this.#keep(watch)
   }
 
   #remember(vitals: Vitals): void {
-    const watch = this.#agents.get(vitals.agent_id)?.get(vitals.mission_id)
-    if (watch) {
-      const dead = watch.place?.standing === 'dead'
-      watch.vitals = dead
-        ? { ...vitals, failures: Math.max(1, vitals.failures), error: vitals.error ?? watch.vitals.error }
-        : vitals
-    } else if (vitals.mission_id === null && this.#deps.config.open_registration) this.#add(vitals, null)
+    const watch = this.#places.find(vitals.agent_id, vitals.mission_id)
+    if (watch?.place?.standing === 'dead') {
+      const error = vitals.error ?? watch.vitals.error
+      watch.vitals = { ...vitals, failures: Math.max(1, vitals.failures), error }
+    } else if (watch) watch.vitals = vitals
+    else if (vitals.mission_id === null && this.#deps.config.open_registration) this.#watch(vitals, null)
     else this.#unwaited(this.#deps.heartbeats.remove(vitals.agent_id, vitals.mission_id))
   }
 
-  #add(vitals: Vitals, place: Watch['place']): Watch {
-    const watch = new Watch(vitals, place, this.#usual, this.#deps.clock.monotonic())
-    const places = this.#agents.get(vitals.agent_id) ?? new Map<string | null, Watch>()
-    this.#agents.set(vitals.agent_id, places.set(vitals.mission_id, watch))
-    if (vitals.mission_id === null) this.#outside += 1
-    return watch
+  #watch(vitals: Vitals, place: Place | null): Watch {
+    return this.#places.add(new Watch(vitals, place, this.#usual, this.#deps.clock.monotonic()))
   }
 
-  /** The places for which a heartbeat of this caller counts: a seat's own, for the operator all where the agent lives. */
+  #gateway(agent_id: string): Watch {
+    return this.#places.find(agent_id, null) ?? this.#watch(newcomer(agent_id, null), null)
+  }
+
+  /** The places for which a heartbeat of this caller counts: where the agent lives. */
   #spokenFor(by: Principal, agent_id: string): readonly Watch[] {
-    const places = this.#present(by, agent_id)
-    if (places.length === 0 && by.kind === 'operator' && this.#deps.config.open_registration)
-      return [this.#register(agent_id)]
+    const places = this.#places.open(by, agent_id)
+    const isNew = places.length === 0 && by.kind === 'operator' && this.#deps.config.open_registration
+    if (isNew) return [this.#watch(newcomer(agent_id, null), null)]
     if (places.length === 0) throw unknownAgent(agent_id)
     const living = places.filter(({ place }) => place?.standing !== 'dead' && place?.status !== 'dead')
     if (living.length > 0) return living
@@ -211,32 +194,10 @@ export class HealthBoard {
     })
   }
 
-  #placesFor(by: Principal, agent_id: string): readonly Watch[] {
-    const places = this.#present(by, agent_id)
+  #known(by: Principal, agent_id: string): readonly Watch[] {
+    const places = this.#places.open(by, agent_id)
     if (places.length > 0) return places
     throw unknownAgent(agent_id)
-  }
-
-  #present(by: Principal, agent_id: string): readonly Watch[] {
-    const places = this.#agents.get(agent_id)
-    if (by.kind === 'operator') return [...(places?.values() ?? [])]
-    const { name } = by
-    if (name.agent_id !== agent_id) throw new LazarusError('forbidden', `Seat ${name.agent_id} speaks for itself alone`)
-    const own = places?.get(name.mission_id)
-    if (own && own.place?.generation !== name.generation)
-      throw new LazarusError('unauthorized', `Generation ${name.generation} of seat ${agent_id} is over`)
-    return own ? [own] : []
-  }
-
-  #register(agent_id: string): Watch {
-    if (this.#outside < MOST_OUTSIDE) return this.#add(newcomer(agent_id, null), null)
-    throw new LazarusError('limit_exceeded', `${MOST_OUTSIDE} agents outside of missions are registered already`, {
-      remedy: 'Those that are silent for a week are forgotten; or close open_registration and seat agents in missions.',
-    })
-  }
-
-  #gateway(agent_id: string): Watch {
-    return this.#agents.get(agent_id)?.get(null) ?? this.#add(newcomer(agent_id, null), null)
   }
 
   #fail(watch: Watch, why: string): Vitals {

@@ -19,7 +19,7 @@ export function watchHealth(ctx: Context): Disposable {
     const now = ctx.clock.monotonic()
     const late = now - last > tick_ms + LATE_MS
     last = now
-    for (const watch of [...ctx.health.watches()]) {
+    for (const watch of ctx.health.watches()) {
       if (late) watch.startAnew(now)
       else judge(ctx, watch, now, ending)
     }

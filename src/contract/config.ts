@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { agentId } from './ids.ts'
 import { limits } from './policy.ts'
 
 const DAY = 86_400
@@ -27,7 +28,7 @@ export const config = z.strictObject({
   auto_revive: z
     .union([z.boolean(), z.enum(['yes', 'no', 'ask'])], { error: 'expected true, false, "yes", "no" or "ask"' })
     .default(true),
-  gateways: z.record(z.string(), webAddress).default({}),
+  gateways: z.record(agentId, webAddress).default({}),
   missions_path: z.string().startsWith('/').optional(),
   log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'DEBUG', 'INFO', 'WARNING', 'ERROR']).default('info'),
   homes: z.array(z.string().startsWith('/')).default(['/home/*', '/root', '/root/wizards/*']),
