@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { asLazarusError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { run } from './run.ts'
@@ -51,9 +53,10 @@ export function serviceManager(invitation: Invitation, log: Log): ServiceManager
 
 /**
  * Whether the user's manager itself is going down, with the host or the last login: then a service ends that nobody
- * wanted to end. Without an answer within a second it is not.
+ * wanted to end. Without a manager, or an answer of it within a second, it is not.
  */
 export async function managerIsStopping(runtimeDir: string): Promise<boolean> {
+  if (!existsSync(join(runtimeDir, 'systemd', 'private'))) return false
   const asked = run('systemctl', ['--user', 'is-system-running'], {
     environment: { XDG_RUNTIME_DIR: runtimeDir, PATH },
     timeout_ms: 1000,

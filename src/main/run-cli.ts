@@ -51,12 +51,17 @@ export function runOnProcess(state_dir: string): Promise<number> {
   )
 }
 
-/** The first signal asks the verb to end what it began, the second one ends this process. */
+/** Who ends a process often signals it more than once: as a service and as a member of its scope, for example. */
+const ONE_REQUEST_MS = 500
+
+/** The first signal asks the verb to end what it began, a second request ends this process. */
 function onInterrupt(): AbortSignal {
   const interrupt = new AbortController()
+  let asked = Number.POSITIVE_INFINITY
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (interrupt.signal.aborted) process.exit(130)
+      if (performance.now() - asked > ONE_REQUEST_MS) process.exit(130)
+      asked = Math.min(asked, performance.now())
       interrupt.abort()
     })
   }

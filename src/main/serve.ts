@@ -57,7 +57,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     void manager?.tell('STOPPING=1')
     log.info({}, 'the pit stops; agents go on')
     setTimeout(() => options.exit(0), STOP_WITHIN_MS).unref()
-    await sayStopped(settings, pid, manager, log)
+    await sayStopped(settings, pid, log)
   } finally {
     await pit[Symbol.asyncDispose]()
   }
@@ -85,10 +85,10 @@ function announceReady(pit: RunningPit, manager: ServiceManager | null, stop: Ab
 }
 
 /** Before the pit lets go of anything: its silence is no outage, and its address is nobody's. */
-async function sayStopped(settings: Settings, pid: number, manager: ServiceManager | null, log: Log): Promise<void> {
+async function sayStopped(settings: Settings, pid: number, log: Log): Promise<void> {
   const { stateDir, runtimeDir } = settings
   try {
-    const by = manager !== null && (await managerIsStopping(runtimeDir)) ? 'shutdown' : 'operator'
+    const by = (await managerIsStopping(runtimeDir)) ? 'shutdown' : 'operator'
     await announceStop(stateDir, { pid, at: isoTime(systemClock.now()), by, boot_id: bootId() })
     await withdrawPit(stateDir)
   } catch (error) {

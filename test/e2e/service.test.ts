@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lazarusProcess } from '../support/lazarus-process.ts'
 import { PrivateUserManager, userManagerPossible } from '../support/user-manager.ts'
@@ -11,6 +13,26 @@ describe.runIf(userManagerPossible())('the service under a systemd manager of it
   })
   afterAll(() => manager?.[Symbol.asyncDispose]())
   serviceSuite(() => manager)
+
+  test('a pit that ends with the host was stopped by a shutdown, not by its operator', async () => {
+    const environment = {
+      ...manager.environment,
+      LAZARUS_STATE_DIR: join(manager.dir, 'shutdown'),
+      LAZARUS_MISSIONS_PATH: join(manager.dir, 'missions'),
+      LAZARUS_LISTEN: '127.0.0.1:0',
+      DOCKER_HOST: 'unix:///nonexistent/podman.sock',
+    }
+    expect(await lazarusProcess(['service', 'install'], environment)).toMatchObject({ code: 0 })
+    while ((await lazarusProcess(['status'], environment)).code !== 0);
+    await manager.shutDown()
+    const stopped = JSON.parse(await readFile(join(manager.dir, 'shutdown', 'stopped.json'), 'utf8'))
+    expect(stopped.by).toBe('shutdown')
+    const look = await lazarusProcess(['dead-man', '--json'], environment)
+    expect(JSON.parse(look.stdout).status).toBe('stopped')
+    await writeFile(join(manager.dir, 'shutdown', 'stopped.json'), JSON.stringify({ ...stopped, boot_id: 'before' }))
+    const afterBoot = await lazarusProcess(['dead-man', '--json'], environment)
+    expect(JSON.parse(afterBoot.stdout).status).toBe('silent')
+  })
 })
 
 describe.runIf(existsSync('/usr/bin/systemctl'))('without a manager', () => {

@@ -72,10 +72,16 @@ export class PrivateUserManager implements AsyncDisposable {
     return new PrivateUserManager(dir, environment, cgroup, systemd)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** As when the host goes down: every unit is stopped, then the manager ends. */
+  async shutDown(): Promise<void> {
+    if (this.#systemd.exitCode !== null || this.#systemd.signalCode !== null) return
     const ended = once(this.#systemd, 'exit')
     this.#systemd.kill('SIGTERM')
     await ended
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutDown()
     removeCgroup(this.#cgroup)
     // systemd keeps places there that nobody may open.
     execFileSync('chmod', ['--recursive', 'u+rwX', this.dir])
