@@ -4,6 +4,7 @@ import { isStarting, orphanReaped, seatExited } from '../domain/decide.ts'
 import { holdsLayer, type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { isoTime } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
+import { Slots } from '../kernel/queues.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'
 import { type Context, driverFor, moment, sandboxName, seatKey } from './context.ts'
 import { finishArchive, finishDestroy } from './end-mission.ts'
@@ -18,13 +19,18 @@ import { clearDead } from './watch-exits.ts'
  * what nobody owns. Every step may be repeated, so a recovery that is killed is simply run again.
  */
 export async function recover(ctx: Context): Promise<void> {
-  for (const mission of ctx.book.all()) {
-    for (const seat of mission.seats.values()) await guarded(ctx, mission, () => recoverSeat(ctx, mission, seat))
-    await guarded(ctx, mission, () => recoverMission(ctx, mission))
+  const slots = new Slots(AT_ONCE)
+  const whole = async (mission: MissionState) => {
+    const seat = (seat: SeatState) => slots.run(() => guarded(ctx, mission, () => recoverSeat(ctx, mission, seat)))
+    await Promise.all([...mission.seats.values()].map(seat))
+    await slots.run(() => guarded(ctx, mission, () => recoverMission(ctx, mission)))
   }
+  await Promise.all(ctx.book.all().map(whole))
   await reapUnowned(ctx)
 }
 
+/** Enough to hide waiting for a runtime, few enough not to starve the host. */
+const AT_ONCE = 8
 const SPAWN_TIMEOUT_MS = 120_000
 
 /** One seat that cannot be recovered must not keep the others from it. */
@@ -119,15 +125,15 @@ async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Prom
 
 /** A level whose runtime is missing or broken is no reason not to serve the others. */
 async function reapUnowned(ctx: Context): Promise<void> {
-  for (const driver of ctx.drivers.values()) {
-    await reap(ctx, driver).catch((error: unknown) => {
+  const search = (driver: CellDriver) =>
+    reap(ctx, driver).catch((error: unknown) => {
       const { code, message } = asLazarusError(error)
       ctx.log.warn(
         { level: driver.level, code, message },
         'a level could not be searched for sandboxes that no seat owns',
       )
     })
-  }
+  await Promise.all([...ctx.drivers.values()].map(search))
 }
 
 /** Ends sandboxes of this state directory that no seat claims in their generation. */
