@@ -24,9 +24,10 @@ export function watchDisk(ctx: Context): Disposable {
   const look = async () => {
     const written = meter.read(await ctx.workspace.freeBytes())
     const now = ctx.clock.monotonic()
+    if (now < restsUntil) return
     const seats = ctx.book.all().flatMap((state) => watchedIn(state, looks))
     forget(looks, seats)
-    const next = now < restsUntil ? null : nextLook(seats, written, now)
+    const next = nextLook(seats, written, now)
     if (next === null) return
     const { bytes, entries } = await measure(ctx, next)
     const at = ctx.clock.monotonic()
