@@ -16,7 +16,7 @@ const PIECE_BYTES = 1024 ** 2
 /** The quickest level, with a checksum. */
 export const zstd = (): Transform =>
   createZstdCompress({
-    chunkSize: PIECE_BYTES,
+    chunkSize: PIECE_BYTES / 4,
     params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
   })
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { closeSync, constants, fsync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Checkpoint, CheckpointManifest } from '../contract/checkpoint.ts'
 import type { SeatName } from '../contract/ids.ts'
 import { syncDirectory, together } from './durable.ts'
@@ -29,23 +30,33 @@ export function checkpointOf(manifest: CheckpointManifest, manifest_text: string
   return { ...facts, checkpoint_id: `ckpt_${manifest_sha256.slice(0, 24)}`, manifest_sha256, took_ms }
 }
 
-/** Writes a file that must not exist; it is synced with the others, at the end. */
-export async function writeNew(path: string, content: string): Promise<Synced> {
-  const file = await open(path, 'wx', 0o600)
+/** What is made durable with others, and closed in the end. */
+export interface Synced {
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * Writes a small file that must not exist. Synchronous, as is all here that only takes microseconds: in the thread pool
+ * these steps together cost more than the archive.
+ */
+export function writeNew(path: string, content: string): Synced {
+  const descriptor = openSync(path, 'wx', 0o600)
+  const file = { sync: () => fsynced(descriptor), close: async () => closeSync(descriptor) }
   try {
-    await file.writeFile(content)
+    writeFileSync(descriptor, content)
     return file
   } catch (error) {
-    await file.close()
+    closeSync(descriptor)
     throw error
   }
 }
 
-export type Synced = Pick<FileHandle, 'sync' | 'close'>
+const fsynced = promisify(fsync)
 
 /** Makes the directory, and answers those above it whose entries are new. */
-export async function makeDirectories(path: string): Promise<readonly string[]> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+export function makeDirectories(path: string): readonly string[] {
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 })
   if (first === undefined) return []
   const parents: string[] = []
   for (let made = path; made.length >= first.length; made = dirname(made)) parents.push(dirname(made))

@@ -1,4 +1,5 @@
-import { constants, copyFile, link, mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdirSync, renameSync } from 'node:fs'
+import { constants, copyFile, link, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Checkpoint, CheckpointManifest } from '../contract/checkpoint.ts'
@@ -51,19 +52,20 @@ export type Fill = (directory: string, keep: Keep) => Promise<Content>
 /** A checkpoint directory; it appears when it is whole and on the disk, and after a failure nothing of it is there. */
 export async function writeCheckpoint(taking: Taking, listing: SeatListing, fill: Fill): Promise<Checkpoint> {
   const home = checkpointsOf(taking.missions_path, taking.layer.seat)
-  const parents = await makeDirectories(home)
+  const parents = makeDirectories(home)
   const draft = join(home, `.new-${randomName()}`)
-  let final = draft
+  let ours = draft
   try {
     const checkpoint = await writeDraft(taking, listing, fill, draft)
     taking.faults('checkpoint.appear')
     taking.abort.throwIfAborted()
-    final = join(home, checkpoint.checkpoint_id)
-    await rename(draft, final)
+    const final = join(home, checkpoint.checkpoint_id)
+    renameSync(draft, final)
+    ours = final
     await syncAll([], [home, ...parents])
     return { ...checkpoint, took_ms: taking.clock.monotonic() - taking.began_ms }
   } catch (error) {
-    for (const path of [draft, final]) await rm(path, { recursive: true, force: true })
+    await rm(ours, { recursive: true, force: true })
     throw error
   }
 }
@@ -77,7 +79,7 @@ async function writeDraft(taking: Taking, listing: SeatListing, fill: Fill, draf
     kept.push(file)
     return file
   }
-  await mkdir(draft, { mode: 0o700 })
+  mkdirSync(draft, { mode: 0o700 })
   faults('checkpoint.write')
   const texts = { [STATE]: jsonFile(order.state), [CONTEXT]: jsonFile(order.context) }
   const content = await fill(draft, keep)
@@ -88,7 +90,7 @@ async function writeDraft(taking: Taking, listing: SeatListing, fill: Fill, draf
   const manifest_text = jsonFile(manifest)
   faults('checkpoint.sync')
   for (const [name, text] of Object.entries({ ...texts, [MANIFEST]: manifest_text })) {
-    keep(await writeNew(join(draft, name), text))
+    keep(writeNew(join(draft, name), text))
   }
   await syncAll(kept, [draft])
   return checkpointOf(manifest, manifest_text, 0)

@@ -15,7 +15,7 @@ import { TarFault } from './tar-header.ts'
 
 /** What any checkpoint may hold at its top. */
 const PARTS = ['upper', 'tree', 'home']
-const READ_BYTES = 1024 ** 2
+const READ_BYTES = 256 * 1024
 const MOST_JSON_BYTES = 64 * 1024 ** 2
 
 /** Takes the tar while it is read, checked up to each chunk; the whole is proven only when reading has ended. */

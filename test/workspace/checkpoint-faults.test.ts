@@ -44,6 +44,14 @@ describe('a checkpoint that fails', () => {
     },
   )
 
+  it('because it is there already leaves the one that is there', async () => {
+    const again = { sequence: 1 } // the clock of the bed stands still: the same manifest
+    const restored = await restore(seat, first)
+    const twin = await take(restored, again)
+    await expect(take(restored, again)).rejects.toThrow(/ENOTEMPTY|EEXIST/)
+    await bed.checkpoints.verify(twin, never)
+  })
+
   it('while its archive is shared leaves nothing', async () => {
     const second = await take(seat, { sequence: 2, previous: first })
     const order = { sequence: 3, previous: second }

@@ -184,4 +184,16 @@ describe('a fork', () => {
     await expect(fork(seat, 'twin')).rejects.toMatchObject({ code: 'conflict' })
     expect(readdirSync(join(seat.directory, '..'))).toEqual(['builder'])
   })
+
+  it('of a private copy is no overlay, and the other way round: refused, and nothing is left', async () => {
+    const modes = ['overlay', 'clone'] as const
+    for (const [mode, other] of [modes, modes.toReversed()] as const) {
+      const seat = await bed.seat(makeOrigin(bed.path(`origin-${mode}`)), { mode })
+      const checkpoint = await take(seat)
+      await expect(bed.checkpoints.stage({ ...seat.layer, mode: other! }, checkpoint, never)).rejects.toMatchObject({
+        code: 'conflict',
+      })
+      expect(readdirSync(join(seat.directory, '..'))).toEqual(['builder'])
+    }
+  })
 })
