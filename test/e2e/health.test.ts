@@ -1,5 +1,7 @@
+import { stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PACE } from '../support/pace.ts'
@@ -161,6 +163,26 @@ describe('a heartbeat', () => {
     })
     await close(cell)
   })
+})
+
+test('a seat that floods the pit with heartbeats is slowed down, and nobody else is', async () => {
+  const flood = await open('level_2', 'flood', null)
+  const calm = await open('level_2', 'calm', null)
+  const before = (await stat(join(pit.stateDir, 'health.db'))).size
+  const statuses = new Map<number, number>()
+  const send = async () => {
+    const { status } = await beat('flood', { metadata: { text: 'x'.repeat(4000) } }, flood.token)
+    statuses.set(status, (statuses.get(status) ?? 0) + 1)
+  }
+  const began = performance.now()
+  for (let i = 0; i < 100 && !statuses.has(429); i++) await Promise.all(Array.from({ length: 40 }, send))
+  const seconds = (performance.now() - began) / 1000
+  // A machine that cannot send more than the limit has nothing to be slowed down.
+  expect(statuses.has(429) || 4000 / seconds < 250).toBe(true)
+  expect(statuses.get(200)).toBeLessThanOrEqual(1000 * (Math.ceil(seconds / 5) + 1))
+  expect((await beat('calm', {}, calm.token)).status).toBe(200)
+  expect((await stat(join(pit.stateDir, 'health.db'))).size - before).toBeLessThan(100_000)
+  await Promise.all([close(flood), close(calm)])
 })
 
 describe('silence', () => {
