@@ -33,11 +33,30 @@ describe('the life of a pit, as those outside see it', () => {
     expect(stderr).toMatch(/^error: No pit listens on \S+api\.sock \(pit_not_running\)\nremedy: .*lazarus serve/)
   })
 
+  test('a wrong configuration: no pit starts, exit code 2, and the key is named', async () => {
+    await pit.configure({ poll_interval: 'often' })
+    const { code, stderr } = await lazarusProcess(['serve', '--json'], pit.environment)
+    expect(code).toBe(2)
+    expect(JSON.parse(stderr).error).toMatchObject({
+      code: 'invalid_request',
+      message: `The configuration ${join(pit.stateDir, 'config.json')} is wrong: poll_interval: expected number, received "often"`,
+    })
+  })
+
+  test('--create-config, in the spelling of the original: written once, and a pit starts with it', async () => {
+    const path = join(pit.stateDir, 'config.json')
+    expect((await lazarusProcess(['--create-config'], pit.environment)).code).toBe(4)
+    const { stdout } = await lazarusProcess(['serve', '--create-config', '--force', '--json'], pit.environment)
+    expect(JSON.parse(stdout)).toEqual({ path, replaced: true })
+    await pit.configure({ ...JSON.parse(await readFile(path, 'utf8')), auto_revive: 'ask', max_retries: 7 })
+  })
+
   test('while it runs: the process, what it holds, what its levels can', async () => {
     await pit.start()
     expect(await record()).toMatchObject({ pid: pit.pid, url: pit.url, version: expect.any(String) })
     expect(existsSync(join(pit.stateDir, 'stopped.json'))).toBe(false)
-    await seatOf('level_1')
+    const { mission } = await seatOf('level_1')
+    expect(mission.policies).toMatchObject({ auto_revive: 'ask', max_retries: 7 })
     const { code, stdout } = await status('--json')
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({
