@@ -97,6 +97,7 @@ function revived(
   takenAt: ReadonlyMap<string, string>,
 ): void {
   incident.outcome = 'revived'
+  incident.reason = null
   incident.revived_at = at
   incident.time_to_revive_ms = Math.max(0, epochOf(at) - epochOf(incident.died_at))
   incident.resumed_from = resumed_from

@@ -88,7 +88,7 @@ function tryAgain(
   const isSpent = spent >= state.policies.max_retries
   const substitute = isSpent ? nextSubstitute(state, seat, spent) : null
   if (isSpent && substitute === null) {
-    const reason = `${spent} of ${state.policies.max_retries} revivals within ${state.policies.retry_window} s are used up; last death: ${cause}`
+    const reason = `${spent} of ${state.policies.max_retries} revivals within ${state.policies.retry_window} s are used up; last death: ${exit ? toldAs(exit) : cause}`
     return [{ type: 'seat_quarantined', agent_id, data: { reason } }]
   }
   const attempt = spent + 1
@@ -106,6 +106,11 @@ function tryAgain(
     substitute,
   }
   return [{ type: 'revival_queued', agent_id, data: { revival } }]
+}
+
+const toldAs = ({ cause, code, signal }: ExitFact): string => {
+  if (cause === 'exit') return `exit code ${code}`
+  return cause === 'signal' && signal !== null ? signal : cause
 }
 
 const retriesSpent = (seat: SeatState, { retry_window }: CellPolicies, now_ms: number): number =>
