@@ -77,7 +77,7 @@ describe('a death', () => {
 
   test('that ended in quarantine may be undone by hand still', () => {
     const all = told(death, ['seat_quarantined', { reason: 'spent' }], starts('live'), spawned)
-    expect(all).toMatchObject([{ outcome: 'revived', reason: 'spent', time_to_revive_ms: 3000 }])
+    expect(all).toMatchObject([{ outcome: 'revived', reason: null, time_to_revive_ms: 3000 }])
   })
 
   test('of a seat that was withdrawn is not undone by who takes the seat later', () => {

@@ -99,7 +99,7 @@ describe('the budget', () => {
     expect(phoenix(spent)).toMatchObject({
       status: 'quarantined',
       generation: 4,
-      quarantine: '3 of 3 revivals within 600 s are used up; last death: signal',
+      quarantine: '3 of 3 revivals within 600 s are used up; last death: SIGKILL',
     })
   })
 
