@@ -1,5 +1,4 @@
-import { existsSync, type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, type FSWatcher, watch } from 'node:fs'
 import type { SandboxName } from '../../contract/ids.ts'
 import type { ExitFact } from '../../contract/seat.ts'
 import { type Clock, isoTime } from '../../kernel/clock.ts'
@@ -9,7 +8,7 @@ import { isAlive } from '../../linux/process.ts'
 import type { ExitNotice } from '../../ports/cell-driver.ts'
 import type { ProcessId } from '../shared/records.ts'
 import { endCell } from './cell-processes.ts'
-import { signalOf } from './exec.ts'
+import { type ExitRecord, exitFact, lostFact, readExitFile } from './exit-facts.ts'
 
 export interface Watched {
   readonly id: string
@@ -22,13 +21,6 @@ export interface Watched {
   readonly exit_directory: string | null
   /** The cgroup that bounds its memory, where SIGKILL may have been the kernel's; null where none does. */
   readonly memory_cgroup: string | null
-}
-
-/** What a look at Podman's record says of a container that ended. */
-export interface ExitRecord {
-  readonly code: number
-  readonly oom: boolean
-  readonly died_at: string
 }
 
 /**
@@ -173,28 +165,4 @@ export class ExitWatch {
     if (memory_cgroup === null) return false
     return existsSync(memory_cgroup) ? oomKillsOf(memory_cgroup) > 0 : ((await record())?.oom ?? false)
   }
-}
-
-function readExitFile(directory: string, id: string): { code: number; died_at: string } | null {
-  try {
-    const path = join(directory, id)
-    const text = readFileSync(path, 'utf8').trim()
-    return /^\d+$/.test(text) ? { code: Number(text), died_at: isoTime(Math.floor(statSync(path).mtimeMs)) } : null
-  } catch {
-    return null
-  }
-}
-
-/** The container's init ends with 128 + n when a signal ended the agent. No record: the runtime lost it. */
-export function exitFact(fact: ExitRecord | null, noticed_at: string, noticed_by: string): ExitFact {
-  if (!fact) return lostFact('runtime_gone', noticed_at, noticed_by)
-  const died_at = fact.died_at < noticed_at ? fact.died_at : noticed_at
-  const signal = signalOf(fact.code)
-  const cause = fact.oom ? 'oom' : signal ? 'signal' : 'exit'
-  return { cause, code: fact.code, signal, died_at, noticed_at, noticed_by }
-}
-
-/** An end of which nobody kept the code. */
-export function lostFact(cause: ExitFact['cause'], noticed_at: string, noticed_by: string): ExitFact {
-  return { cause, code: null, signal: null, died_at: noticed_at, noticed_at, noticed_by }
 }

@@ -15,7 +15,7 @@ const PATIENCE_MS = 10_000
 export const DESTROY_STEPS = ['kill', 'clear'] as const
 
 export interface Ending {
-  readonly execs?: RunningExecs
+  readonly execs: RunningExecs
   readonly faults?: (step: string) => void
 }
 
@@ -33,16 +33,16 @@ export interface Ended {
 export async function endSandbox(
   shop: Workshop,
   record: SandboxRecord,
-  { execs, faults = () => {} }: Ending = {},
+  { execs, faults = () => {} }: Ending,
 ): Promise<Ended> {
   faults('kill')
   const left = isAloneAtEnd(shop, record)
   const released = left ? NOTHING : count(record.hull)
-  if (execs) execs.ended = true
+  execs.ended = true
   if (alive(record.hull)) sendSignal(record.hull!.pid, 'SIGKILL')
-  for (const leader of execs?.leaders ?? []) sendSignal(-leader, 'SIGKILL')
+  for (const leader of execs.leaders) sendSignal(-leader, 'SIGKILL')
   faults('clear')
-  if (left && !execs?.leaders.size) return { released, rest: clear(shop, record) }
+  if (left && execs.leaders.size === 0) return { released, rest: clear(shop, record) }
   await clear(shop, record)
   return { released, rest: null }
 }

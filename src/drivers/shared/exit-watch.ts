@@ -1,21 +1,17 @@
 import { type FSWatcher, watch } from 'node:fs'
 import type { ExitFact } from '../../contract/seat.ts'
-import { type Clock, isoTime } from '../../kernel/clock.ts'
+import type { Clock } from '../../kernel/clock.ts'
 import type { Log } from '../../kernel/log.ts'
-import { oomKillsOf } from '../../linux/cgroup.ts'
-import { bootId, bootOf, isAlive } from '../../linux/process.ts'
-import { signalName } from '../../linux/signals.ts'
+import { isAlive } from '../../linux/process.ts'
 import type { ExitNotice } from '../../ports/cell-driver.ts'
-import type { ExitRecord, ProcessId, Records, SandboxRecord } from './records.ts'
+import { factOf, goneFact } from './exit-facts.ts'
+import type { ProcessId, Records, SandboxRecord } from './records.ts'
 
 const POLL_MS = 1_000
 const POLL_WITHOUT_INOTIFY_MS = 100
 
 /** How long a shim may take between the death of its hull and the record of it. */
 export const RECORD_WITHIN_MS = 2_000
-
-/** 128 + SIGKILL */
-const KILLED = 137
 
 interface Watched {
   readonly record: SandboxRecord
@@ -133,33 +129,3 @@ export class ExitWatch {
 }
 
 const lives = (process: ProcessId | null): boolean => isAlive(process?.pid ?? null, process?.start_time ?? null)
-
-/** Exit codes 129 to 192 are how a shell tells signals; a program that ends with one itself looks the same. */
-export function factOf(record: SandboxRecord, exit: ExitRecord, clock: Clock, noticed_by: string): ExitFact {
-  const oom = wasOutOfMemory(record, exit)
-  const code = oom ? KILLED : exit.code
-  const signal = code === null ? null : signalName(code)
-  return {
-    cause: oom ? 'oom' : code === null ? 'runtime_gone' : signal === null ? 'exit' : 'signal',
-    code,
-    signal,
-    died_at: isoTime(Math.floor(exit.at)),
-    noticed_at: isoTime(Math.max(clock.now(), Math.floor(exit.at))),
-    noticed_by,
-  }
-}
-
-/** The kernel ends the whole cgroup, the init of the hull with it, which then tells no code. */
-const wasOutOfMemory = ({ cgroup }: SandboxRecord, { code }: ExitRecord): boolean =>
-  (code === null || code === KILLED) && cgroup !== null && oomKillsOf(cgroup) > 0
-
-/** The end of a sandbox that left no record: the host was restarted, or the shim was killed first. */
-export function goneFact(record: SandboxRecord, clock: Clock, noticed_by: string): ExitFact {
-  const restarted = record.hull !== null && bootOf(record.hull.start_time) !== bootId()
-  return endFact(restarted ? 'host_restart' : 'runtime_gone', clock, noticed_by)
-}
-
-export function endFact(cause: ExitFact['cause'], clock: Clock, noticed_by: string): ExitFact {
-  const now = isoTime(clock.now())
-  return { cause, code: null, signal: null, died_at: now, noticed_at: now, noticed_by }
-}

@@ -1,10 +1,10 @@
 import type { LevelReport } from '../../contract/host.ts'
 import type { IsolationLevel } from '../../contract/ids.ts'
 import type { Released } from '../../contract/mission.ts'
-import type { ExitFact, SandboxHandle } from '../../contract/seat.ts'
+import type { SandboxHandle } from '../../contract/seat.ts'
 import { asLazarusError, LazarusError } from '../../kernel/errors.ts'
 import { KeyedQueue } from '../../kernel/queues.ts'
-import { bootId, bootOf, isAlive, namespaceOf, sendSignal } from '../../linux/process.ts'
+import { isAlive, sendSignal } from '../../linux/process.ts'
 import type {
   Adoption,
   CellDriver,
@@ -17,11 +17,11 @@ import type {
   Sandbox,
   SandboxSpec,
 } from '../../ports/cell-driver.ts'
+import { adoptUnrecorded, endOf } from './adopt.ts'
 import { type Ended, endSandbox } from './end.ts'
-import { execInSandbox, type RunningExecs } from './exec.ts'
-import { ExecStarts } from './exec-starts.ts'
-import { ExitWatch, endFact, factOf, goneFact, RECORD_WITHIN_MS } from './exit-watch.ts'
-import { freezeByCgroup, freezeBySignal } from './freeze.ts'
+import { execInSandbox, hasAgent } from './exec.ts'
+import { ExitWatch } from './exit-watch.ts'
+import { Freezer } from './freezer.ts'
 import { acceptHold } from './hold.ts'
 import { judged, measureAgent } from './inspect.ts'
 import { PROBE_MISSION, probeLevel } from './probe.ts'
@@ -37,9 +37,8 @@ export class HullDriver implements CellDriver {
   readonly #shop: Workshop
   readonly #watch: ExitWatch
   readonly #queue = new KeyedQueue()
-  readonly #execs = new Map<string, RunningExecs>()
   readonly #remains = new Remains()
-  readonly #starts = new ExecStarts()
+  readonly #freezer = new Freezer()
 
   constructor(inner: Inner, deps: HullDriverDeps) {
     this.level = inner.level
@@ -91,7 +90,7 @@ export class HullDriver implements CellDriver {
   ): Promise<ExecOutcome> {
     const record = this.#record(sandbox.handle)
     if (!record?.hull || !this.#runs(record)) return { exit_code: null, signal: null }
-    const execs = this.#execsOf(keyOf(record.name))
+    const execs = this.#freezer.execsOf(keyOf(record.name))
     try {
       const place = {
         name: record.name,
@@ -101,7 +100,7 @@ export class HullDriver implements CellDriver {
         cgroup: record.cgroup,
         execs,
       }
-      return await execInSandbox(this.#shop, this.#starts, place, exec, onOutput, abort)
+      return await execInSandbox(this.#shop, this.#freezer.starts, place, exec, onOutput, abort)
     } catch (error) {
       throw asLazarusError(error)
     }
@@ -110,40 +109,10 @@ export class HullDriver implements CellDriver {
   async signal(handle: SandboxHandle, signal: NodeJS.Signals | 'freeze' | 'thaw'): Promise<void> {
     const record = this.#record(handle)
     if (!record?.hull || !lives(record.hull)) return
-    if (signal === 'freeze') return this.#freeze(record, record.hull)
-    if (signal === 'thaw') return this.#thaw(record, record.hull)
-    const agent = record.agent_pid
-    // In the pid namespace of a living hull this pid can be nobody but the agent: that dies with it.
-    if (agent !== null && namespaceOf(agent, 'pid') === namespaceOf(record.hull.pid, 'pid')) sendSignal(agent, signal)
-  }
-
-  /** What was stopped on the way to a halt that did not come goes on. */
-  async #freeze(record: SandboxRecord, hull: ProcessId): Promise<void> {
-    const key = keyOf(record.name)
-    try {
-      await this.#starts.hold(key)
-      if (record.cgroup !== null) await freezeByCgroup(record.cgroup, true)
-      else await freezeBySignal(hull, this.#execsOf(key), true)
-    } catch (error) {
-      await this.#thaw(record, hull)
-      throw error
-    }
-  }
-
-  async #thaw(record: SandboxRecord, hull: ProcessId): Promise<void> {
-    const key = keyOf(record.name)
-    const execs = this.#execsOf(key)
-    if (record.cgroup !== null) await freezeByCgroup(record.cgroup, false)
-    else await freezeBySignal(hull, execs, false)
-    // nsenter stops along with the command that it waits for, and nobody inside can wake it.
-    for (const pid of execs.leaders) sendSignal(-pid, 'SIGCONT')
-    this.#starts.release(key)
-  }
-
-  #execsOf(key: string): RunningExecs {
-    const execs = this.#execs.get(key) ?? { leaders: new Set(), ended: false }
-    this.#execs.set(key, execs)
-    return execs
+    const living = { ...record, hull: record.hull }
+    if (signal === 'freeze') await this.#freezer.freeze(living)
+    else if (signal === 'thaw') await this.#freezer.thaw(living)
+    else if (hasAgent(living)) sendSignal(record.agent_pid!, signal)
   }
 
   async list(): Promise<readonly SandboxHandle[]> {
@@ -156,30 +125,12 @@ export class HullDriver implements CellDriver {
 
   async adopt(handle: SandboxHandle): Promise<Adoption> {
     const record = this.#record(handle)
-    if (!record) return this.#unrecorded(handle)
+    if (!record) return adoptUnrecorded(handle, this.#shop.deps.clock)
     if (this.#runs(record)) {
       this.#watch.add(record)
       return { state: 'running', handle: handleOf(record) }
     }
-    return { state: 'exited', exit: await this.#exitOf(record) }
-  }
-
-  /** Records may lie on a tmpfs: after a restart of the host the handle itself tells what happened. */
-  #unrecorded(handle: SandboxHandle): Adoption {
-    if (handle.start_time === null || bootOf(handle.start_time) === bootId()) return { state: 'gone' }
-    return { state: 'exited', exit: endFact('host_restart', this.#shop.deps.clock, 'recovery') }
-  }
-
-  /** A shim that lives still writes the record within moments. */
-  async #exitOf(record: SandboxRecord): Promise<ExitFact> {
-    const { clock } = this.#shop.deps
-    const until = clock.monotonic() + RECORD_WITHIN_MS
-    for (;;) {
-      const exit = this.#shop.records.readExit(record)
-      if (exit) return factOf(record, exit, clock, 'recovery')
-      if (!lives(record.shim) || clock.monotonic() > until) return goneFact(record, clock, 'recovery')
-      await new Promise((go) => setTimeout(go, 2))
-    }
+    return { state: 'exited', exit: await endOf(this.#shop, record) }
   }
 
   destroy(handle: SandboxHandle): Promise<Released> {
@@ -189,7 +140,6 @@ export class HullDriver implements CellDriver {
       // What is on its way out was ended by the destroy before this one.
       if (!record || this.#remains.has(key)) return { processes: 0, containers: 0, mounts: 0 }
       this.#watch.remove(record)
-      this.#starts.release(key)
       const { released, rest } = await this.#end(record, this.#shop.deps.faults)
       if (rest) this.#remains.add(key, rest, (error) => this.#notCleared(handle, error))
       return released
@@ -198,10 +148,10 @@ export class HullDriver implements CellDriver {
 
   async #end(record: SandboxRecord, faults?: (step: string) => void): Promise<Ended> {
     const key = keyOf(record.name)
-    const execs = this.#execs.get(key)
+    const execs = this.#freezer.execsOf(key)
     try {
-      const ended = await endSandbox(this.#shop, record, { ...(execs && { execs }), ...(faults && { faults }) })
-      this.#execs.delete(key)
+      const ended = await endSandbox(this.#shop, record, { execs, ...(faults && { faults }) })
+      this.#freezer.forget(key)
       return ended
     } catch (error) {
       throw asLazarusError(error)

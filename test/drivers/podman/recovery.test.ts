@@ -37,6 +37,7 @@ describe('level_3 podman behind our back', () => {
     const { handle } = await spawn()
     const other = createPodmanDriver({ ...harness.deps, stateKey: 'of-another-pit' })
     expect(await other.list()).toEqual([])
+    await other.close()
     expect(await harness.driver.list()).toEqual([handle])
     await harness.driver.destroy(handle)
   })
