@@ -74,5 +74,5 @@ export async function openOwn(path: string): Promise<{ readonly file: FileHandle
   const facts = await file.stat()
   if (facts.isFile()) return { file, bytes: facts.size }
   await file.close()
-  throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL' })
+  throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL', path })
 }

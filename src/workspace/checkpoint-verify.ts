@@ -7,11 +7,10 @@ import { isDeepStrictEqual } from 'node:util'
 import { createZstdDecompress } from 'node:zlib'
 import type { Checkpoint, CheckpointManifest } from '../contract/checkpoint.ts'
 import { checkpointManifest, checkpointState } from '../contract/checkpoint.ts'
-import { LazarusError } from '../kernel/errors.ts'
 import { ARCHIVE, CONTEXT, checkpointOf, directoryOf, MANIFEST, openOwn, STATE, sha256 } from './checkpoint-files.ts'
+import { asCorrupt, Flaw } from './checkpoint-flaw.ts'
 import { requireDirectories } from './durable.ts'
 import { TarCheck } from './tar-check.ts'
-import { TarFault } from './tar-header.ts'
 
 /** What any checkpoint may hold at its top. */
 const PARTS = ['upper', 'tree', 'home']
@@ -39,15 +38,15 @@ export async function verifyCheckpoint(
   abort: AbortSignal,
   sink: TarSink = drain,
 ): Promise<Verified> {
+  const directory = directoryOf(missions_path, checkpoint)
   try {
-    const directory = directoryOf(missions_path, checkpoint)
     requireDirectories(missions_path, directory)
     const small = await verifyFiles(directory, checkpoint)
     const tar = await verifyArchive(join(directory, ARCHIVE), checkpoint, abort, sink)
     return { bytes: small + checkpoint.bytes, entries: tar.entries, parts: tar.parts }
   } catch (error) {
     abort.throwIfAborted()
-    throw asCorrupt(checkpoint, error)
+    throw asCorrupt(checkpoint, directory, error)
   }
 }
 
@@ -146,31 +145,4 @@ export async function isArchiveSound(directory: string, { bytes, sha256 }: Check
   } finally {
     await opened.file.close()
   }
-}
-
-/** Something that differs from what was written. */
-class Flaw extends Error {}
-
-function asCorrupt(checkpoint: Checkpoint, error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException
-  const what = code === 'ENOENT' ? 'a file of it is missing' : isOurFlaw(error) ? (error as Error).message : null
-  if (what === null) return error
-  const { checkpoint_id, mission_id, agent_id } = checkpoint
-  return new LazarusError(
-    'checkpoint_corrupt',
-    `The checkpoint ${checkpoint_id} of ${agent_id} in mission ${mission_id} is not what was written: ${what}`,
-    { details: { checkpoint_id }, cause: error },
-  )
-}
-
-/** Everything but what the host itself is at fault for: a full disk, too few descriptors, an error of the airlock. */
-function isOurFlaw(error: unknown): boolean {
-  if (error instanceof Flaw || error instanceof TarFault || error instanceof SyntaxError) return true
-  const { code, name } = error as { code?: unknown; name?: unknown }
-  return (
-    name === 'ZodError' ||
-    code === 'EINVAL' ||
-    code === 'ELOOP' ||
-    (typeof code === 'string' && /^(ZSTD_|Z_)/.test(code))
-  )
 }

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../contract/checkpoint.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { SeatLayer } from '../ports/workspace.ts'
 import type { Airlock, Passage } from './airlock.ts'
-import { EXTRACT_SEAT, GIVE_WORKTREE } from './airlock-scripts.ts'
+import { GIVE_WORKTREE } from './airlock-scripts.ts'
 import { verifyCheckpoint } from './checkpoint-verify.ts'
 import { makePrivateDirectory, together } from './durable.ts'
 import { gitReason, isDiskFull } from './git.ts'
@@ -14,6 +14,7 @@ import type { WorktreeForm } from './layer-record.ts'
 import { formOf } from './layer-record.ts'
 import type { SeatPlaces } from './mounts.ts'
 import { writableView, writtenBy } from './mounts.ts'
+import { EXTRACT_SEAT } from './seat-scripts.ts'
 
 export interface Staging {
   readonly airlock: Airlock

@@ -1,11 +1,11 @@
 import { LazarusError } from '../kernel/errors.ts'
 import type { RunResult } from '../linux/run.ts'
 import type { Airlock } from './airlock.ts'
-import { ARCHIVE_SEAT } from './airlock-scripts.ts'
 import { ByteReader } from './byte-reader.ts'
 import { isDiskFull } from './git.ts'
 import type { SeatListing } from './seat-listing.ts'
 import { readListing } from './seat-listing.ts'
+import { ARCHIVE_SEAT } from './seat-scripts.ts'
 import type { Stream } from './stream.ts'
 import { streamOf } from './stream.ts'
 

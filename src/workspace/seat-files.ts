@@ -1,8 +1,8 @@
 import { LazarusError } from '../kernel/errors.ts'
 import type { LayerUsage } from '../ports/workspace.ts'
 import type { Airlock } from './airlock.ts'
-import { EMPTY_SEAT, FIND_TORN, MEASURE_SEAT } from './airlock-scripts.ts'
 import { text } from './git.ts'
+import { EMPTY_SEAT, FIND_TORN, MEASURE_SEAT } from './seat-scripts.ts'
 
 const never = new AbortController().signal
 
