@@ -34,7 +34,9 @@ afterEach(() => {
 })
 
 function raise(agents: number, poll_interval: number): void {
-  const gateways = Object.fromEntries(Array.from({ length: agents }, (_, i) => [`agent-${i}`, `http://127.0.0.1:1/${i}`]))
+  const gateways = Object.fromEntries(
+    Array.from({ length: agents }, (_, i) => [`agent-${i}`, `http://127.0.0.1:1/${i}`]),
+  )
   stage = new HealthStage({ gateways, poll_interval })
   polling = pollGateways({ config: stage.config, health: stage.board, gateway } as unknown as Context)
 }

@@ -13,6 +13,7 @@ import { createFakeDriver } from '../../src/drivers/fake/driver.ts'
 import { FakeHost } from '../../src/drivers/fake/host.ts'
 import type { FakeProgram } from '../../src/drivers/fake/programs.ts'
 import { silentLog } from '../../src/kernel/log.ts'
+import type { CellDriver } from '../../src/ports/cell-driver.ts'
 import type { EventLog } from '../../src/ports/event-log.ts'
 import { createMemoryLog } from '../../src/store/memory-log.ts'
 import { policyOf } from '../support/policies.ts'
@@ -35,6 +36,21 @@ const mortal = <T extends object>(adapter: T, life: Life): T =>
 
 const IMMORTAL = new Set<string | symbol>(['read', 'head', 'follow', 'exits', 'close'])
 
+/** The same driver, which hands its listener on: notices may come late, or twice. */
+const overheard = (driver: CellDriver, onListener: (tell: Tell) => void): CellDriver =>
+  new Proxy(driver, {
+    get(target, name) {
+      const member = Reflect.get(target, name)
+      if (name !== 'exits') return typeof member === 'function' ? member.bind(target) : member
+      return (listener: Tell) => {
+        onListener(listener)
+        return target.exits(listener)
+      }
+    },
+  })
+
+type Tell = Parameters<CellDriver['exits']>[0]
+
 export const OPERATOR: Principal = { kind: 'operator', via: 'socket' }
 export const NEVER = new AbortController().signal
 
@@ -53,6 +69,8 @@ export class Stage implements AsyncDisposable {
   /** Told of every step; tests put theirs here. It may throw, or kill the pit. */
   fault: (point: string) => void = () => {}
   pit!: Pit
+  /** Tells the pit of a death, as its driver would. */
+  tell!: Tell
   #life = { isOver: false }
 
   private constructor(dir: string, config: object, programs: Record<string, FakeProgram>) {
@@ -91,7 +109,13 @@ export class Stage implements AsyncDisposable {
     const [ledger, store, workspace] = [this.ledger, this.store, this.store.workspace].map((it) =>
       mortal(it, life),
     ) as [EventLog, FakeStore, FakeStore['workspace']]
-    const driver = mortal(createFakeDriver({ host: this.host, clock, level: 'level_2', faults }), life)
+    const fake = createFakeDriver({ host: this.host, clock, level: 'level_2', faults })
+    const driver = mortal(
+      overheard(fake, (tell) => {
+        this.tell = tell
+      }),
+      life,
+    )
     const nothing = async () => {}
     return {
       clock,
