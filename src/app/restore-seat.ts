@@ -14,8 +14,8 @@ import { hashToken, spawn } from './spawn-seat.ts'
 export const RESTORE_TIMEOUT_MS = 30 * 60_000
 
 /**
- * Back to a checkpoint: it is read again whole and laid out beside the live layer, the present is checkpointed, and only
- * then is the seat touched. A checkpoint that does not verify leaves everything as it was.
+ * Back to a checkpoint: it is read again whole and laid out beside the live layer while the present is checkpointed, and
+ * only then is the seat touched. A checkpoint that does not verify leaves everything as it was.
  */
 export async function restoreSeat(
   ctx: Context,
@@ -57,8 +57,7 @@ export async function restoreInQueue(
   const checkpoint = checkpointOf(before, agent_id, checkpoint_id)
   try {
     ctx.faults?.('stage_layer')
-    await ctx.checkpoints.stage(layerOf(before, seat), checkpoint, abort)
-    await keepPresent(ctx, before, seat, abort)
+    await both(ctx.checkpoints.stage(layerOf(before, seat), checkpoint, abort), keepPresent(ctx, before, seat, abort))
     ctx.faults?.('record_restore')
     await ctx.book.commit(mission_id, (now) => startRestore(now, agent_id, checkpoint_id), 'begun')
   } catch (error) {
@@ -66,6 +65,11 @@ export async function restoreInQueue(
     throw error
   }
   return finishRestore(ctx, mission_id, agent_id, token_hash, true)
+}
+
+/** Waits for the end of both, also when one fails: nothing goes on when this throws. */
+async function both(...tasks: readonly [Promise<unknown>, Promise<unknown>]): Promise<void> {
+  for (const end of await Promise.allSettled(tasks)) if (end.status === 'rejected') throw end.reason
 }
 
 /** A layer that a crash of the host tore is beyond checkpointing: it is why we go back. */

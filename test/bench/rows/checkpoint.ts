@@ -99,12 +99,12 @@ function slower(series: readonly Series[], ours: string, peer: string, target: n
 
 async function restored(bench: Bench, pit: BenchPit, tree: Tree): Promise<RowReport> {
   const author = await Author.start(pit, await bench.repository(FILES))
-  await author.change(CHANGED)
-  const { checkpoint_id } = await author.cell.checkpoint(author.agent_id)
   const archivers = await Archivers.open(bench.dir, tree)
   const ours: Contender = {
     name: 'restore',
     sample: async () => {
+      await author.change(CHANGED)
+      const { checkpoint_id } = await author.cell.checkpoint(author.agent_id) // the retention takes the old ones
       await author.change(CHANGED)
       const began = performance.now()
       await author.cell.restore(author.agent_id, checkpoint_id)
