@@ -41,6 +41,7 @@ export async function sweepHalfLaid(
 /** Away from its name first: a removal that is interrupted must not leave a directory without the mark. */
 async function removeMarked(missionsPath: string, mission_id: string): Promise<void> {
   const gone = join(missionsPath, STAGING + mission_id)
+  await removeTree(gone)
   await rename(join(missionsPath, mission_id), gone)
   await removeTree(gone)
 }
