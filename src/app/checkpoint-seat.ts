@@ -162,11 +162,11 @@ async function prune(
   for (const { checkpoint_id, why } of retired(ctx, mission_id, agent_id, retention)) {
     const checkpoint = checkpoints.find((candidate) => candidate.checkpoint_id === checkpoint_id)!
     const after = await ctx.book.commit(mission_id, (now) => checkpointPruned(now, agent_id, checkpoint_id, why))
-    ctx.faults?.('remove_checkpoint')
-    await ctx.checkpoints.remove(checkpoint)
-    const isShared = seatOf(after, agent_id).checkpoints.some(({ sha256 }) => sha256 === checkpoint.sha256)
-    if (!isShared) freed_bytes += checkpoint.bytes
+    const rest = seatOf(after, agent_id).checkpoints
+    if (rest.some((listed) => listed.checkpoint_id === checkpoint_id)) continue // it is needed
     pruned.push(checkpoint_id)
+    const isGone = await removeFiles(ctx, checkpoint)
+    if (isGone && !rest.some(({ sha256 }) => sha256 === checkpoint.sha256)) freed_bytes += checkpoint.bytes
   }
   return { pruned, kept: checkpoints.length - pruned.length, freed_bytes }
 }
@@ -181,8 +181,21 @@ export async function removeCheckpoint(
   return ctx.seatQueue.run(seatKey(mission_id, agent_id), async () => {
     const checkpoint = checkpointOf(ctx.book.get(mission_id), agent_id, checkpoint_id)
     await ctx.book.commit(mission_id, (now) => checkpointPruned(now, agent_id, checkpoint_id, 'removed by hand'))
-    ctx.faults?.('remove_checkpoint')
-    await ctx.checkpoints.remove(checkpoint)
+    await removeFiles(ctx, checkpoint)
     return checkpoint
   })
+}
+
+/** Of one that the ledger lists no more: what cannot be removed now is swept at the next start. */
+async function removeFiles(ctx: Context, checkpoint: Checkpoint): Promise<boolean> {
+  try {
+    ctx.faults?.('remove_checkpoint')
+    await ctx.checkpoints.remove(checkpoint)
+    return true
+  } catch (error) {
+    const { mission_id, agent_id, checkpoint_id } = checkpoint
+    const { code, message } = asLazarusError(error)
+    ctx.log.warn({ mission_id, agent_id, checkpoint_id, code, message }, 'files of a checkpoint lie on the disk still')
+    return false
+  }
 }

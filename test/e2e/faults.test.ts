@@ -143,6 +143,58 @@ describe.each(['level_1', 'level_2', 'level_3'] as const)('every step of a life 
   }, 300_000)
 })
 
+/** Whoever asks for these is not told: what they do not clear away is cleared by the next sweep. */
+const IN_THE_BACKGROUND = ['layer.remove', 'remove_checkpoint', 'checkpoint.remove']
+
+test('level_2: every step of a checkpoint, a restore and a revival may fail once; repeated, each succeeds', async () => {
+  await using pit = await makePit()
+  const { app } = pit
+  const request = { mission_name: 'lives', isolation_level: 'level_2', repo: repository.path }
+  const policies = { auto_revive: 'no', checkpoint_interval: 86_400 } as const
+  const { mission_id: id } = await app.createMission(missionRequest.parse({ ...request, policies }), OPERATOR, NEVER)
+  await app.addSeat(id, seatRequest.parse({ agent_id: 'builder', command: ['sleep', '600'] }), NEVER)
+  const shell = async (script: string) =>
+    (await app.execWhole(id, 'builder', { command: ['sh', '-c', script] }, NEVER)).stdout
+
+  const lives = async (attempt: <T>(verb: () => Promise<T>) => Promise<T>) => {
+    await shell('echo before >work')
+    const { checkpoint_id } = await attempt(() => app.checkpointSeat(id, 'builder', 'test', NEVER))
+    await shell('echo after >work')
+    await attempt(() => app.restoreSeat(id, 'builder', checkpoint_id, NEVER))
+    expect(await shell('cat work')).toBe('before\n')
+    await app.killSeat(id, 'builder', 'SIGKILL')
+    while (app.readSeat(id, 'builder').status !== 'dead') await new Promise((go) => setTimeout(go, 5))
+    await attempt(() => app.reviveSeat(id, 'builder', {}, NEVER))
+    expect(await shell('cat work')).toBe('before\n')
+    await attempt(() => app.removeCheckpoint(id, 'builder', checkpoint_id))
+  }
+  for (const _ of [1, 2]) {
+    pit.seen.length = 0
+    await lives((verb) => verb())
+  }
+  const quiet: string[] = []
+  for (const point of new Set(pit.seen.filter((step) => step !== 'enter'))) {
+    pit.failOnce(point)
+    let failures = 0
+    await lives(async (verb) => {
+      try {
+        return await verb()
+      } catch {
+        failures += 1
+        return await verb()
+      }
+    }).catch((error) => {
+      throw new Error(`after the fault at ${point}: ${error.message}`, { cause: error })
+    })
+    if (failures === 0) quiet.push(point)
+    for (const { checkpoint_id } of app.listCheckpoints(id, 'builder'))
+      await app.verifyCheckpoint(id, 'builder', checkpoint_id, NEVER)
+  }
+  expect(quiet.filter((point) => !IN_THE_BACKGROUND.includes(point))).toEqual([])
+  await app.destroyMission(id, true)
+  expect(pit.remains()).toBe('')
+}, 300_000)
+
 test('a disk that fills up in the middle of a spawn is told as such, and leaves nothing', async () => {
   await using pit = await makePit()
   const request = missionRequest.parse({ mission_name: 'full', isolation_level: 'level_2' })
