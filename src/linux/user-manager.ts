@@ -33,7 +33,10 @@ export function userManager(env: Readonly<Record<string, string | undefined>>): 
     reload: async () => void (await must('daemon-reload')),
     enable: async (names) => void (await must('enable', '--quiet', ...names)),
     start: async (names) => void (await must('start', ...names)),
-    disable: async (names) => void (await must('disable', '--quiet', '--now', ...names)),
+    disable: async (names) => {
+      await must('stop', ...names)
+      await must('disable', '--quiet', ...names)
+    },
     isActive: async (name) => (await systemctl('is-active', '--quiet', name)).exit_code === 0,
     lingers: async () => {
       const { exit_code, stdout } = await ask('loginctl', 'show-user', '--property=Linger', '--value')
@@ -47,7 +50,7 @@ const versionOf = ({ stdout }: RunResult): number => Number.parseInt(stdout.toSt
 
 function refused(args: readonly string[], { stderr }: RunResult): LazarusError {
   const said = stderr.trim().split('\n').slice(0, 3).join(' ')
-  if (/connect to bus|has not been booted|No medium found|XDG_RUNTIME_DIR/i.test(said)) {
+  if (/connect to .*bus|has not been booted|No medium found|XDG_RUNTIME_DIR/i.test(said)) {
     return new LazarusError('runtime_failed', `No systemd manager of this user answers: ${said}`, {
       remedy:
         'Log in as this user with a session of its own, or: sudo loginctl enable-linger "$USER". Without systemd start "lazarus serve" by any supervisor and "lazarus dead-man" by cron.',
