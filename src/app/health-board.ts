@@ -60,9 +60,10 @@ export class HealthBoard {
   }
 
   /** Follows the book: seats that are taken are watched, those that are left are forgotten. */
-  follow(before: MissionState | null, after: MissionState): void {
+  follow(before: MissionState | null, after: MissionState, changed?: readonly SeatState[]): void {
     if (!this.#adopted) return
-    for (const seat of after.seats.values()) {
+    const isSame = before?.status === after.status
+    for (const seat of (isSame ? changed : null) ?? after.seats.values()) {
       const old = before?.seats.get(seat.agent_id)
       if (old !== seat || before?.status !== after.status) this.#seatChanged(after, seat)
     }

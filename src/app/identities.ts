@@ -19,14 +19,18 @@ export class Identities {
 
   /** Follows the book: a token dies with its seat or its generation. */
   follow(before: MissionState | null, after: MissionState, changed: readonly SeatState[]): void {
+    const held = changed.map(({ agent_id }) => ({
+      agent_id,
+      token_hash: before?.seats.get(agent_id)?.token_hash ?? null,
+    }))
+    for (const { token_hash } of held) if (token_hash !== null) this.#seats.delete(token_hash)
     for (const seat of changed) {
-      this.#seats.delete(before?.seats.get(seat.agent_id)?.token_hash ?? '')
       if (seat.status === 'withdrawn' || seat.status === 'failed' || seat.status === 'withdrawing') continue
       const name = { mission_id: after.mission_id, agent_id: seat.agent_id, generation: seat.generation }
       this.#seats.set(seat.token_hash, { kind: 'seat', name, role: seat.role, via: 'token' })
     }
-    for (const { token_hash, agent_id } of before?.seats.values() ?? []) {
-      if (!this.#seats.has(token_hash)) this.#tell(seatKey(after.mission_id, agent_id))
+    for (const { token_hash, agent_id } of held) {
+      if (token_hash !== null && !this.#seats.has(token_hash)) this.#tell(seatKey(after.mission_id, agent_id))
     }
   }
 

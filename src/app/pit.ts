@@ -51,7 +51,7 @@ export function createPit(adapters: Adapters): Pit {
   const supervisor = new Supervisor(ctx)
   book.onChange = (before, after, changed) => {
     identities.follow(before, after, changed)
-    health.follow(before, after)
+    health.follow(before, after, changed)
     supervisor.follow(before, after, changed)
   }
   book.load()
