@@ -53,16 +53,19 @@ async function recoverMission(ctx: Context, mission: MissionState): Promise<void
 
 async function recoverSeat(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
   const { mission_id } = mission
-  await recoverCheckpoints(ctx, mission, seat)
+  const { agent_id } = seat
+  const inQueue = (task: typeof goOn) =>
+    ctx.seatQueue.run(seatKey(mission_id, agent_id), () => task(ctx, mission_id, agent_id))
+  await inQueue(recoverCheckpoints)
   switch (seat.status) {
     case 'requested':
     case 'spawning':
     case 'reviving':
-      await ctx.seatQueue.run(seatKey(mission_id, seat.agent_id), () => goOn(ctx, mission_id, seat.agent_id))
-      return
+      return inQueue(goOn)
     case 'active':
     case 'paused':
-      return adopt(ctx, mission, seat)
+      await inQueue(adopt)
+      return clearDead(ctx, mission_id, agent_id)
     case 'dead':
     case 'awaiting_approval':
     case 'quarantined':
@@ -87,10 +90,11 @@ async function goOn(ctx: Context, mission_id: string, agent_id: string): Promise
 }
 
 /** A checkpoint that was being taken is gone; one that the ledger lists is whole. */
-async function recoverCheckpoints(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
-  const { mission_id } = mission
-  if (!holdsLayer(seat) || mission.status === 'destroyed' || mission.status === 'archived') return
-  const { agent_id, checkpointing, checkpoints } = seat
+async function recoverCheckpoints(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+  const { status, seats } = ctx.book.get(mission_id)
+  const seat = seats.get(agent_id)!
+  if (!holdsLayer(seat) || status === 'destroyed' || status === 'archived') return
+  const { checkpointing, checkpoints } = seat
   if (checkpointing) {
     await ctx.book.commit(mission_id, (now) => checkpointFailed(now, agent_id, checkpointing.sequence, INTERRUPTED))
   }
@@ -99,9 +103,12 @@ async function recoverCheckpoints(ctx: Context, mission: MissionState, seat: Sea
 
 const INTERRUPTED = { code: 'interrupted', message: 'The pit ended while the checkpoint was taken' }
 
-async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Promise<void> {
-  const name = sandboxName(mission.mission_id, seat)
-  const driver = driverFor(ctx, mission.isolation_level)
+async function adopt(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
+  const { isolation_level, seats } = ctx.book.get(mission_id)
+  const seat = seats.get(agent_id)!
+  if (seat.status !== 'active' && seat.status !== 'paused') return
+  const name = sandboxName(mission_id, seat)
+  const driver = driverFor(ctx, isolation_level)
   const adoption = await driver.adopt(seat.handle!)
   if (adoption.state === 'running') {
     await ctx.door.open(name)
@@ -119,8 +126,7 @@ async function adopt(ctx: Context, mission: MissionState, seat: SeatState): Prom
     noticed_by: 'recovery',
   } as const
   const exit = adoption.state === 'exited' ? adoption.exit : gone
-  await ctx.book.commit(mission.mission_id, (now) => seatExited(now, seat.agent_id, seat.generation, exit, moment(ctx)))
-  await clearDead(ctx, mission.mission_id, seat.agent_id)
+  await ctx.book.commit(mission_id, (now) => seatExited(now, agent_id, seat.generation, exit, moment(ctx)))
 }
 
 /** A level whose runtime is missing or broken is no reason not to serve the others. */

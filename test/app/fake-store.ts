@@ -17,9 +17,12 @@ export class FakeStore implements CheckpointStore {
   readonly corrupt = new Set<string>()
   /** Awaited by every take, so that a test can come between. */
   hold: Promise<unknown> = Promise.resolve()
+  /** The same for every sweep. */
+  sweepHold: Promise<unknown> = Promise.resolve()
   fails: unknown = null
   taking = 0
   takingMost = 0
+  readonly #owners = new Map<string, string>()
   readonly #clock: Clock
   #count = 0
 
@@ -67,6 +70,7 @@ export class FakeStore implements CheckpointStore {
     this.#count += 1
     const checkpoint_id = `ckpt_${hash(this.#count, 24)}`
     this.archives.set(checkpoint_id, content)
+    this.#owners.set(checkpoint_id, keyOf(layer))
     const facts = { sha256: hash(this.#count, 64), manifest_sha256: hash(1, 64), context_hash: hash(2, 64) }
     return {
       ...{ checkpoint_id, ...layer.seat, generation, sequence, reason, paused, ...facts, fingerprint: hash(3, 64) },
@@ -105,8 +109,11 @@ export class FakeStore implements CheckpointStore {
     this.archives.delete(checkpoint_id)
   }
 
-  async sweep(seat: { mission_id: string; agent_id: string }): Promise<void> {
+  async sweep(seat: { mission_id: string; agent_id: string }, listed: ReadonlySet<string>): Promise<void> {
+    await this.sweepHold
     await this.unstage(seat)
+    for (const [id, owner] of this.#owners)
+      if (owner === `${seat.mission_id}/${seat.agent_id}` && !listed.has(id)) this.archives.delete(id)
   }
 }
 

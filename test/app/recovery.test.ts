@@ -238,6 +238,23 @@ describe('the ledger says nothing', () => {
   )
 })
 
+test('a checkpoint that is asked for while the pit recovers is not swept away', async () => {
+  await using stage = await Stage.open()
+  const mission_id = await stage.mission()
+  await seated(stage, mission_id)
+  stage.kill()
+  const hold = Promise.withResolvers<void>()
+  stage.store.sweepHold = hold.promise
+  stage.start()
+  const asked = stage.pit.checkpointSeat(mission_id, 'phoenix', 'test', NEVER)
+  await new Promise((resolve) => setTimeout(resolve, 50)) // time to go wrong in
+  hold.resolve()
+  const { checkpoint_id } = await asked
+  await stage.pit.recovered()
+  await stage.pit.verifyCheckpoint(mission_id, 'phoenix', checkpoint_id, NEVER)
+  expect(stage.pit.listCheckpoints(mission_id, 'phoenix')).toHaveLength(2)
+})
+
 test('a mission that was paused in the middle is frozen whole', async () => {
   await using stage = await Stage.open()
   const mission_id = await stage.mission()
