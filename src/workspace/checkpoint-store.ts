@@ -17,6 +17,7 @@ import { layStaged } from './layer-stage.ts'
 import { writtenBy } from './mounts.ts'
 import type { Parts } from './parts.ts'
 import { SeatArchive } from './seat-archive.ts'
+import { sync } from './seat-files.ts'
 import type { WorkspaceDeps } from './workspace-deps.ts'
 
 export function createCheckpointStore(deps: WorkspaceDeps, parts: Parts): CheckpointStore {
@@ -103,18 +104,30 @@ class TarCheckpoints implements CheckpointStore {
           `The checkpoint ${from.checkpoint_id} was not laid out for ${seat.agent_id}.`,
         )
       }
-      void this.#clear(seat)
+      void this.#settle(seat)
     })
   }
 
-  /** A removal that fails is repeated by the next sweep of the seat, or its withdrawal. */
-  async #clear(seat: SeatName): Promise<void> {
+  /**
+   * What nobody waits for: the checkpoint itself is durable, so a power loss before this has ended loses nothing; the
+   * layer is then laid out again. A removal that fails is repeated by the next sweep of the seat, or its withdrawal.
+   */
+  async #settle(seat: SeatName): Promise<void> {
     try {
       await removeGone(this.#parts, seat)
+      await this.#sync(seat)
     } catch (error) {
       const { code, message } = asLazarusError(error)
-      this.#deps.log.warn({ ...seat, code, message }, 'the layer before a restore could not be removed yet')
+      this.#deps.log.warn({ ...seat, code, message }, 'after a restore not everything was put away')
     }
+  }
+
+  async #sync(seat: SeatName): Promise<void> {
+    const { layers, airlock, serial } = this.#parts
+    const record = await layers.record(seat)
+    if (!record?.unsynced || !layers.isVouchedFor(record)) return
+    if (!(await sync(airlock, layers.directory(seat)))) return
+    await serial.run(`${seat.mission_id}/${seat.agent_id}`, () => layers.markSynced(seat, record.layer_id))
   }
 
   unstage(seat: SeatName): Promise<void> {
@@ -138,6 +151,7 @@ class TarCheckpoints implements CheckpointStore {
       }
       await removeStaged(this.#parts, seat)
       await removeGone(this.#parts, seat)
+      await this.#sync(seat)
     })
   }
 

@@ -14,6 +14,8 @@ export interface LayerRecord {
   readonly form: WorktreeForm
   /** The checkpoint that it was laid out of; absent in one that began from the base. */
   readonly from?: string
+  /** Present while that may not be on the disk yet: a power loss makes the layer one that is torn. */
+  readonly unsynced?: true
   /** null where a power loss tore the record. */
   readonly made: { readonly base: BaseRef; readonly boot_id: string } | null
 }

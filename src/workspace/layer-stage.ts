@@ -45,7 +45,7 @@ export async function layStaged(staging: Staging): Promise<void> {
   const hasWorktree = parts.has('upper') || parts.has('tree')
   if (!hasWorktree) await layFresh(staging, form)
   else if (form !== 'base' && form !== 'none' && isForeign(layer, from)) await giveWorktree(staging)
-  await layers.writeRecord(places.layer, layer, from.checkpoint_id)
+  layers.writeRecord(places.layer, layer, from.checkpoint_id)
 }
 
 const isForeign = ({ seat }: SeatLayer, from: Checkpoint): boolean =>

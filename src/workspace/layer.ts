@@ -6,7 +6,6 @@ import type { SeatLayer } from '../ports/workspace.ts'
 import type { Faults } from './durable.ts'
 import {
   buildingName,
-  createFile,
   exists,
   makePrivateDirectory,
   randomName,
@@ -64,7 +63,7 @@ export class Layers {
     if (found.made === null) throw torn(layer.seat)
     requirePurpose(found.form, found.made.base, layer)
     if (this.isVouchedFor(found)) return
-    if (!(await isWhole(found))) throw torn(layer.seat)
+    if (found.unsynced || !(await isWhole(found))) throw torn(layer.seat)
     await this.#vouch(layer, found)
   }
 
@@ -78,18 +77,34 @@ export class Layers {
     const directory = this.directory(layer.seat)
     await makePrivateDirectory(this.artifacts(layer.seat))
     layBrief(join(directory, 'brief'), layer)
-    await replaceFile(join(directory, 'layer.json'), this.#recordOf(layer, found.layer_id, found.from))
+    await replaceFile(join(directory, 'layer.json'), this.#recordOf(layer, found.layer_id, found))
   }
 
-  #recordOf(layer: SeatLayer, layer_id: string, from?: string): string {
+  #recordOf(layer: SeatLayer, layer_id: string, origin: Pick<LayerRecord, 'from' | 'unsynced'> = {}): string {
+    const { from, unsynced } = origin
     const made = { base: layer.base, boot_id: this.#boot_id }
-    const record: LayerRecord = { layer_id, form: formOf(layer), ...(from !== undefined && { from }), made }
+    const record: LayerRecord = {
+      layer_id,
+      form: formOf(layer),
+      ...(from && { from }),
+      ...(unsynced && { unsynced }),
+      made,
+    }
     return JSON.stringify(record)
   }
 
   /** Makes a directory that was laid out of a checkpoint a layer. */
-  async writeRecord(directory: string, layer: SeatLayer, from: string): Promise<void> {
-    await createFile(join(directory, 'layer.json'), this.#recordOf(layer, randomName(), from))
+  writeRecord(directory: string, layer: SeatLayer, from: string): void {
+    const record = this.#recordOf(layer, randomName(), { from, unsynced: true })
+    writeFileSync(join(directory, 'layer.json'), record, { flag: 'wx', mode: 0o600 })
+  }
+
+  /** What is in the layer is on the disk now, if it still is that layer. */
+  async markSynced(seat: SeatName, layer_id: string): Promise<void> {
+    const found = await this.record(seat)
+    if (found?.layer_id !== layer_id) return
+    const { unsynced: _, ...record } = found
+    await replaceFile(join(this.directory(seat), 'layer.json'), JSON.stringify(record))
   }
 
   /** Synchronous but for a clone: twenty names take less than one turn of the thread pool for each. */

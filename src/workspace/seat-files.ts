@@ -2,7 +2,7 @@ import { LazarusError } from '../kernel/errors.ts'
 import type { LayerUsage } from '../ports/workspace.ts'
 import type { Airlock } from './airlock.ts'
 import { text } from './git.ts'
-import { EMPTY_SEAT, FIND_TORN, MEASURE_SEAT } from './seat-scripts.ts'
+import { EMPTY_SEAT, FIND_TORN, MEASURE_SEAT, SYNC_SEAT } from './seat-scripts.ts'
 
 const never = new AbortController().signal
 
@@ -22,6 +22,12 @@ export async function isWhole(airlock: Airlock, directory: string, seeds: readon
   const passage = { script: FIND_TORN, args: seeds, mounts: at(directory, true), unprivileged: false, abort: never }
   const done = await airlock.pass(passage, { max_stdout_bytes: 65_536 })
   return done.exit_code === 0 && text(done) === ''
+}
+
+/** Whether what agents wrote below a directory is on the disk. */
+export async function sync(airlock: Airlock, directory: string): Promise<boolean> {
+  const passage = { script: SYNC_SEAT, args: [], mounts: at(directory, true), unprivileged: false, abort: never }
+  return (await airlock.pass({ ...passage, long: true })).exit_code === 0
 }
 
 /** Deletes everything below a directory that agents wrote in; the directory itself stays. */

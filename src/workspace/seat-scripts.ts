@@ -40,12 +40,14 @@ printf '\\0'
 exec ${TAR_PARTS} "$@"
 `
 
-/**
- * A tar of ours on stdin; the parts that are not wanted, as options. All of it is on the disk when this ends well.
- */
+/** A tar of ours on stdin; the parts that are not wanted, as options. */
 export const EXTRACT_SEAT = `${SEAT}
-tar --extract --file=- --preserve-permissions --no-same-owner --delay-directory-restore --xattrs --xattrs-include='user.*' --anchored "$@"
-exec sync -f home
+exec tar --extract --file=- --preserve-permissions --no-same-owner --delay-directory-restore --xattrs --xattrs-include='user.*' --anchored "$@"
+`
+
+/** All that is written on this file system is on the disk when this ends well. */
+export const SYNC_SEAT = `${SEAT}
+exec sync -f .
 `
 
 /** Paths below /seat. Answers those that are files of nothing, or of zeros: what a power loss leaves of a file. */

@@ -70,7 +70,7 @@ class LayeredWorkspace implements Workspace {
   async isIntact(layer: SeatLayer): Promise<boolean> {
     const record = await this.#parts.layers.record(layer.seat)
     if (record === null || record.made === null) return false
-    return this.#parts.layers.isVouchedFor(record) || this.#isWhole(layer)
+    return this.#parts.layers.isVouchedFor(record) || (!record.unsynced && this.#isWhole(layer))
   }
 
   collect(layer: SeatLayer, abort: AbortSignal): Promise<Collection> {

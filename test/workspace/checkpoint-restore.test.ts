@@ -1,6 +1,6 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { restore, take } from './checkpoint-support.ts'
 import { hostGit, makeOrigin, never, TestBed, type TestSeat } from './support.ts'
 
@@ -197,3 +197,41 @@ describe('a fork', () => {
     }
   })
 })
+
+describe('a layer that was laid out of a checkpoint', () => {
+  const NEXT_BOOT = { bootId: '11111111-1111-4111-8111-111111111111' }
+  const record = (seat: TestSeat) => JSON.parse(readFileSync(join(seat.directory, 'layer.json'), 'utf8'))
+
+  it('is on the disk soon after; a power loss before that makes it one that is torn, and it is laid out again', async () => {
+    const seat = await bed.seat(makeOrigin(bed.path('origin')))
+    await seat.sh('echo one > one')
+    const checkpoint = await take(seat)
+    await bed.checkpoints.stage(seat.layer, checkpoint, never)
+    const fresh = bed.worktrees({ faults: (step) => step === 'layer.remove' && fail('killed') })
+    await fresh.checkpoints.swap(seat.layer, checkpoint)
+    await vi.waitFor(() => expect(readdirSync(join(seat.directory, '..'))).toHaveLength(2))
+    expect(record(seat)).toMatchObject({ from: checkpoint.checkpoint_id, unsynced: true })
+    const dead = bed.path('dead-pit-record')
+    copyFileSync(join(seat.directory, 'layer.json'), dead)
+    await bed.checkpoints.sweep(seat.layer.seat, new Set([checkpoint.checkpoint_id]))
+    expect(record(seat).unsynced).toBeUndefined()
+    copyFileSync(dead, join(seat.directory, 'layer.json'))
+    expect(await fresh.workspace.isIntact(seat.layer)).toBe(true)
+    const later = bed.worktrees(NEXT_BOOT)
+    expect(await later.workspace.isIntact(seat.layer)).toBe(false)
+    await expect(later.workspace.openSeat(seat.layer)).rejects.toMatchObject({
+      message: expect.stringContaining('torn'),
+    })
+    await later.checkpoints.stage(seat.layer, checkpoint, never)
+    await later.checkpoints.swap(seat.layer, checkpoint)
+    await vi.waitFor(() => expect(record(seat).unsynced).toBeUndefined(), { timeout: 20_000 })
+    expect(record(seat).from).toBe(checkpoint.checkpoint_id)
+    expect(await later.workspace.isIntact(seat.layer)).toBe(true)
+    expect(await bed.another({ bootId: '22222222-2222-4222-8222-222222222222' }).isIntact(seat.layer)).toBe(true)
+    expect(await seat.sh('cat one')).toBe('one')
+  })
+})
+
+function fail(message: string): never {
+  throw new Error(message)
+}
