@@ -21,7 +21,7 @@ import { completeMission, pauseMission, resumeMission } from './mission-status.t
 import { startMissionTimeouts } from './mission-timeouts.ts'
 import { pitStatus } from './pit-status.ts'
 import { readLogs } from './read-logs.ts'
-import { recover } from './recover.ts'
+import { reapUnowned, recover } from './recover.ts'
 import { withdrawSeat } from './release-seat.ts'
 import { restoreSeat } from './restore-seat.ts'
 import { answerRevival, listIncidents, listRevivals } from './revivals.ts'
@@ -57,10 +57,10 @@ export function createPit(adapters: Adapters): Pit {
   book.load()
   health.adopt(book.all())
   const exits = watchExits(ctx)
-  const recovered = recover(ctx)
+  const adopted = recover(ctx).then(() => supervisor.start())
+  const recovered = adopted.then(() => reapUnowned(ctx))
   const work = recovered.then(() => {
     milestones.recovered = true
-    supervisor.start()
     return [startUpkeep(ctx), startAutoCheckpoints(ctx), startMissionTimeouts(ctx), startHealth(ctx), watchDisk(ctx)]
   })
   return {
@@ -72,7 +72,7 @@ export function createPit(adapters: Adapters): Pit {
     },
     async [Symbol.asyncDispose]() {
       supervisor[Symbol.dispose]()
-      for (const started of await work) started[Symbol.dispose]()
+      for (const started of [...(await work), supervisor]) started[Symbol.dispose]()
       exits[Symbol.dispose]()
       probe.close()
       await recovered

@@ -1,4 +1,4 @@
-import type { SandboxHandle } from '../contract/seat.ts'
+import type { SandboxHandle, SeatStatus } from '../contract/seat.ts'
 import { checkpointFailed } from '../domain/checkpoints.ts'
 import { isStarting, orphanReaped, seatExited } from '../domain/decide.ts'
 import { holdsLayer, type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
@@ -12,11 +12,11 @@ import { stopSeats } from './mission-status.ts'
 import { releaseSeat } from './release-seat.ts'
 import { finishRestore } from './restore-seat.ts'
 import { spawn, unheldToken } from './spawn-seat.ts'
-import { clearDead } from './watch-exits.ts'
+import { CLEARED, clearDead } from './watch-exits.ts'
 
 /**
- * Boot: the ledger's last word against what the host shows. Adopts what lives, finishes what was begun, reaps
- * what nobody owns. Every step may be repeated, so a recovery that is killed is simply run again.
+ * Boot: the ledger's last word against what the host shows. Adopts what lives, finishes what was begun. Every step may
+ * be repeated, so a recovery that is killed is simply run again.
  */
 export async function recover(ctx: Context): Promise<void> {
   const slots = new Slots(AT_ONCE)
@@ -26,7 +26,6 @@ export async function recover(ctx: Context): Promise<void> {
     await slots.run(() => guarded(ctx, mission, () => recoverMission(ctx, mission)))
   }
   await Promise.all(ctx.book.all().map(whole))
-  await reapUnowned(ctx)
 }
 
 /** Enough to hide waiting for a runtime, few enough not to starve the host. */
@@ -129,8 +128,11 @@ async function adopt(ctx: Context, mission_id: string, agent_id: string): Promis
   await ctx.book.commit(mission_id, (now) => seatExited(now, agent_id, seat.generation, exit, moment(ctx)))
 }
 
-/** A level whose runtime is missing or broken is no reason not to serve the others. */
-async function reapUnowned(ctx: Context): Promise<void> {
+/**
+ * Comes after, and keeps nobody from being revived: a runtime may take seconds to answer. A level whose runtime is missing
+ * or broken is no reason not to serve the others.
+ */
+export async function reapUnowned(ctx: Context): Promise<void> {
   const search = (driver: CellDriver) =>
     reap(ctx, driver).catch((error: unknown) => {
       const { code, message } = asLazarusError(error)
@@ -156,6 +158,9 @@ async function reap(ctx: Context, driver: CellDriver): Promise<void> {
 function isOwned(ctx: Context, handle: SandboxHandle): boolean {
   if (!ctx.book.has(handle.mission_id)) return false
   const seat = ctx.book.get(handle.mission_id).seats.get(handle.agent_id)
-  const living: readonly string[] = ['spawning', 'reviving', 'active', 'paused', 'withdrawing']
-  return seat !== undefined && seat.generation === handle.generation && living.includes(seat.status)
+  if (seat === undefined || seat.generation !== handle.generation) return false
+  // Who died has its sandbox cleared away by its handle; one that never came to have a handle is nobody's.
+  return OWNERS.has(seat.status) || (CLEARED.has(seat.status) && seat.handle !== null)
 }
+
+const OWNERS: ReadonlySet<SeatStatus> = new Set(['spawning', 'reviving', 'active', 'paused', 'withdrawing'])

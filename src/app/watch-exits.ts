@@ -42,7 +42,7 @@ async function started(ctx: Context, mission_id: string, agent_id: string, gener
 }
 
 /** Nothing of the sandbox is needed in these states. */
-const CLEARED: ReadonlySet<SeatStatus> = new Set(['dead', 'awaiting_approval', 'quarantined', 'released'])
+export const CLEARED: ReadonlySet<SeatStatus> = new Set(['dead', 'awaiting_approval', 'quarantined', 'released'])
 
 /** The exit is durable, so the records of the sandbox may go; its log and its layer stay. */
 export async function clearDead(ctx: Context, mission_id: string, agent_id: string): Promise<void> {
