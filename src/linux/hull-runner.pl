@@ -10,6 +10,8 @@ our ($arch, $HULL_FAILED);
 ($arch, my @libraries) = @ARGV;
 for (@libraries) { do $_ or die "$_: ", $@ || $! }
 
+my $SET_PIPE_SIZE = 1031;
+
 sub run_hull {
   my ($id, $cwd, $table, $network, $limits, $in, $out, $err, $variables, @rest) = @_;
   my $reply = opened('>&', \*STDOUT);
@@ -18,6 +20,7 @@ sub run_hull {
     kernel('a session', 'setsid');
     chdir $cwd or die "$cwd: $!\n";
     hand_on(0, opened('<', $in), 1, opened('>', $out), 2, opened('>', $err));
+    fcntl STDOUT, $SET_PIPE_SIZE, 1 << 20; # as large as it may be: archives go through it
     1;
   } or answer($reply, $id, "- $@"), exit $HULL_FAILED;
   answer($reply, $id, $$);

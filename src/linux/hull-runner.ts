@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Coprocess } from './coprocess.ts'
 import { type HullSpec, rlimitWords } from './hull.ts'
+import { readPieces } from './pieces.ts'
 import { openFifo, type Pipe } from './pipes.ts'
 import { type Exit, type RunOptions, type RunResult, supervise } from './run.ts'
 import { signalName } from './signals.ts'
@@ -31,8 +32,8 @@ export class HullRunner {
     const [stdin, stdout, stderr] = await this.#pipes(['write', 'read', 'read'])
     const streams = {
       stdin: new Socket({ fd: stdin!.write, readable: false, writable: true }),
-      stdout: new Socket({ fd: stdout!.read, readable: true, writable: false }),
-      stderr: new Socket({ fd: stderr!.read, readable: true, writable: false }),
+      stdout: options.on_stdout ? readPieces(stdout!.read) : readSocket(stdout!.read),
+      stderr: readSocket(stderr!.read),
     }
     try {
       const { pid, ended } = await this.#start(hull, [stdin!.read, stdout!.write, stderr!.write])
@@ -66,6 +67,8 @@ export class HullRunner {
     }
   }
 }
+
+const readSocket = (fd: number): Socket => new Socket({ fd, readable: true, writable: false })
 
 const SIGNALS = 127
 const exitOf = (status: number): Exit => {

@@ -12,6 +12,8 @@ export interface ArchiveBounds {
 }
 
 const PIECE_BYTES = 1024 ** 2
+/** A piece that is taken as it is. */
+const LARGE_BYTES = 256 * 1024
 
 /** The quickest level, with a checksum. */
 export const zstd = (): Transform =>
@@ -58,6 +60,10 @@ async function* gathered(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buff
   let held: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of chunks) {
+    if (held.length === 0 && chunk.length >= LARGE_BYTES) {
+      yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+      continue
+    }
     held.push(chunk)
     bytes += chunk.length
     if (bytes < PIECE_BYTES) continue
