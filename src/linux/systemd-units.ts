@@ -13,7 +13,8 @@ export interface UnitFacts {
   readonly dead_man_every_s: number
 }
 
-export type UnitName = 'lazarus-pit.service' | 'lazarus-dead-man.service' | 'lazarus-dead-man.timer'
+export const UNIT_NAMES = ['lazarus-pit.service', 'lazarus-dead-man.service', 'lazarus-dead-man.timer'] as const
+export type UnitName = (typeof UNIT_NAMES)[number]
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 /** A cgroup that hands controllers on holds no process: since this version the manager itself puts the pit into a leaf. */

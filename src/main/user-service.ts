@@ -4,7 +4,7 @@ import { extname, join, resolve } from 'node:path'
 import type { InstalledService, UninstalledService } from '../contract/service.ts'
 import { LOOKS_WITHIN_BOUND } from '../domain/dead-man.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { isStartable, type UnitFacts, type UnitName, units } from '../linux/systemd-units.ts'
+import { isStartable, UNIT_NAMES, type UnitFacts, type UnitName, units } from '../linux/systemd-units.ts'
 import { type UserManager, userManager } from '../linux/user-manager.ts'
 import { writeAtomic } from '../store/atomic-file.ts'
 import { readLifeSigns } from './life-signs.ts'
@@ -58,15 +58,14 @@ export async function uninstallService(env: Environment, uid: number): Promise<U
   const manager = ownManager(env, uid)
   await manager.version()
   const directory = unitDirectory(env)
-  const names = Object.keys(units(factsOf(env, '/', Number.MAX_SAFE_INTEGER)))
-  const present = names.filter((name) => existsSync(join(directory, name)))
+  const present = UNIT_NAMES.filter((name) => existsSync(join(directory, name)))
   if (present.includes(TIMER)) await manager.disable([TIMER])
   if (present.includes(PIT)) await manager.disable([PIT])
   for (const name of present) await rm(join(directory, name), { force: true })
   if (present.length > 0) await manager.reload()
   return {
     directory,
-    units: names.map((name) => ({ name, action: present.includes(name) ? 'removed' : 'absent' })),
+    units: UNIT_NAMES.map((name) => ({ name, action: present.includes(name) ? 'removed' : 'absent' })),
   }
 }
 
