@@ -1,5 +1,6 @@
 import type { ReviveRequest } from '../contract/revival.ts'
 import type { RevivedSeat } from '../contract/seat.ts'
+import { bestCheckpoints } from '../domain/checkpoints.ts'
 import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { hasTakenOver, replaced, requireRevivable, startRevival } from '../domain/revival.ts'
@@ -48,7 +49,7 @@ export async function reviveSeat(
 }
 
 /**
- * The next generation of a dead seat, from its live layer when that is intact, else from the newest checkpoint that
+ * The next generation of a dead seat, from its live layer when that is intact, else from the best checkpoint that
  * verifies. For those who hold the queue of the seat.
  */
 export async function reviveInQueue(
@@ -96,7 +97,7 @@ async function reviveFromCheckpoint(
 ): Promise<MissionState> {
   const { mission_id } = state
   const abort = AbortSignal.timeout(RESTORE_TIMEOUT_MS)
-  for (const { checkpoint_id } of seat.checkpoints.toReversed()) {
+  for (const { checkpoint_id } of bestCheckpoints(seat)) {
     try {
       return await restoreInQueue(ctx, mission_id, seat.agent_id, checkpoint_id, token_hash, abort)
     } catch (error) {

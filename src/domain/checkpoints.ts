@@ -67,6 +67,17 @@ export function checkpointOf(state: MissionState, agent_id: string, checkpoint_i
   )
 }
 
+/**
+ * The checkpoints of a seat whose layer is lost, best first: the newest, unless this generation began from an older one
+ * and none was taken since.
+ */
+export function bestCheckpoints(seat: SeatState): readonly Checkpoint[] {
+  const newestFirst = seat.checkpoints.toReversed()
+  const origin = newestFirst.find(({ checkpoint_id }) => checkpoint_id === seat.resumed_from)
+  const isOver = newestFirst.some(({ generation }) => generation >= seat.generation)
+  return origin && !isOver ? [origin, ...newestFirst.filter((other) => other !== origin)] : newestFirst
+}
+
 export function startRestore(state: MissionState, agent_id: string, checkpoint_id: string): Decision {
   requireLayer(state, agent_id, 'restore')
   checkpointOf(state, agent_id, checkpoint_id)

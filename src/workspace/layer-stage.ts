@@ -14,6 +14,7 @@ import type { WorktreeForm } from './layer-record.ts'
 import { formOf } from './layer-record.ts'
 import type { SeatPlaces } from './mounts.ts'
 import { writableView, writtenBy } from './mounts.ts'
+import { sync } from './seat-files.ts'
 import { EXTRACT_SEAT } from './seat-scripts.ts'
 
 export interface Staging {
@@ -45,7 +46,15 @@ export async function layStaged(staging: Staging): Promise<void> {
   const hasWorktree = parts.has('upper') || parts.has('tree')
   if (!hasWorktree) await layFresh(staging, form)
   else if (form !== 'base' && form !== 'none' && isForeign(layer, from)) await giveWorktree(staging)
-  layers.writeRecord(places.layer, layer, from.checkpoint_id)
+  await settle(staging)
+}
+
+/** A power loss has its own seat lay a checkpoint out again; what another's became must be on the disk at once. */
+async function settle({ airlock, layers, layer, places, from }: Staging): Promise<void> {
+  const isOwn = !isForeign(layer, from)
+  layers.writeRecord(places.layer, layer, { from: from.checkpoint_id, ...(isOwn && { unsynced: true }) })
+  if (isOwn || (await sync(airlock, places.layer))) return
+  throw new LazarusError('runtime_failed', `The layer of ${layer.seat.agent_id} could not be written to the disk.`)
 }
 
 const isForeign = ({ seat }: SeatLayer, from: Checkpoint): boolean =>

@@ -94,8 +94,8 @@ export class Layers {
   }
 
   /** Makes a directory that was laid out of a checkpoint a layer. */
-  writeRecord(directory: string, layer: SeatLayer, from: string): void {
-    const record = this.#recordOf(layer, randomName(), { from, unsynced: true })
+  writeRecord(directory: string, layer: SeatLayer, origin: Pick<LayerRecord, 'from' | 'unsynced'>): void {
+    const record = this.#recordOf(layer, randomName(), origin)
     writeFileSync(join(directory, 'layer.json'), record, { flag: 'wx', mode: 0o600 })
   }
 

@@ -54,6 +54,24 @@ describe('taking', () => {
   })
 })
 
+describe('a layer that is lost', () => {
+  const seat = (generation: number, resumed_from: string | null, generations: readonly number[]) => ({
+    ...phoenix(running()),
+    generation,
+    resumed_from,
+    checkpoints: generations.map((of, index) => ({ ...checkpointAt(index + 1), generation: of })),
+  })
+  const sequences = (of: ReturnType<typeof seat>) => checkpoints.bestCheckpoints(of).map(({ sequence }) => sequence)
+
+  test('is made anew from the newest, or from what this generation began from when that is the last word', () => {
+    expect(sequences(seat(1, null, [1, 1, 1]))).toEqual([3, 2, 1])
+    expect(sequences(seat(2, 'live', [1, 1, 1]))).toEqual([3, 2, 1])
+    expect(sequences(seat(2, first, [1, 1, 1]))).toEqual([1, 3, 2])
+    expect(sequences(seat(2, first, [1, 1, 2]))).toEqual([3, 2, 1])
+    expect(sequences(seat(2, 'ckpt_of_another_seat', [1, 1]))).toEqual([2, 1])
+  })
+})
+
 describe('restoring', () => {
   const restoring = (): MissionState => {
     const state = taken(running())

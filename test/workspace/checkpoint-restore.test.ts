@@ -152,6 +152,7 @@ describe('a fork', () => {
       'echo one > one; git add one; git commit -q -m one; git checkout -q -b aside HEAD^; git commit -q --allow-empty -m aside',
     )
     const twin = await fork(seat, 'twin')
+    expect(JSON.parse(readFileSync(join(twin.directory, 'layer.json'), 'utf8')).unsynced).toBeUndefined()
     expect(await twin.sh('git log --format=%s; git branch --show-current; git log --format=%s mission/builder')).toBe(
       'aside\nfirst\nmission/twin\none\nfirst',
     )
