@@ -82,27 +82,34 @@ describe('who dies in a moment', () => {
     expect(seat).toMatchObject({ generation: 2, exit: { code: 3 } })
   })
 
-  test('while it waits at its gate is dead too', async () => {
+  test('and whose death is told before its start is recorded, is dead too', async () => {
     await using stage = await Stage.open()
-    const mission_id = await stage.mission()
+    const mission_id = await stage.mission({ auto_revive: 'no' })
+    const at = '2026-11-20T12:00:00.000Z'
+    const times = { died_at: at, noticed_at: at, noticed_by: 'test' }
+    stage.fault = (step) => {
+      if (step !== 'record_spawn') return
+      const name = { mission_id, agent_id: 'phoenix', generation: 1 }
+      stage.tell({ name, exit: { cause: 'signal', code: 137, signal: 'SIGKILL', ...times } })
+    }
     await stage.seat(mission_id)
-    await dies(stage, mission_id, 1)
-    expect(stage.events('seat_exited')).toHaveLength(1)
+    expect(await stage.until(mission_id, ({ status }) => status === 'dead')).toMatchObject({ exit: { code: 137 } })
   })
 })
 
 describe('the checkpoint of the last work', () => {
   test('that takes longer than the revival may: the next attempt begins when it is over, never beside it', async () => {
     await using stage = await Stage.open()
-    const mission_id = await stage.mission({ revive_timeout: 0.05, max_retries: 2 })
+    const mission_id = await stage.mission({ revive_timeout: 0.05, max_retries: 1000, retry_window: 0.001 })
     await stage.seat(mission_id)
     const hold = Promise.withResolvers<void>()
     stage.store.hold = hold.promise
     stage.sandbox(mission_id).kill('SIGKILL')
     await stage.until(mission_id, () => stage.events('spawn_failed').length === 1)
+    await new Promise((resolve) => setTimeout(resolve, 100)) // time to go wrong in
     expect(stage.events('checkpoint_started')).toHaveLength(1)
     hold.resolve()
-    await stage.until(mission_id, ({ status }) => status === 'active' || status === 'quarantined')
+    await stage.until(mission_id, ({ status }) => status === 'active')
     expect(stage.store.takingMost).toBe(1)
   })
 
