@@ -145,7 +145,7 @@ async function dieAtSteps(level: string, verb: Verb, one_in: number): Promise<vo
   await once(cell, verb, async (act) => void passed.push(...(await mortal.steps(act))), 'three')
   const every = process.env.LAZARUS_TEST_THOROUGH ? 1 : one_in
   const points = numbered(passed.filter(isOther)).filter((_, i) => i % every === 0)
-  expect(points.length).toBeGreaterThan(2)
+  expect(points.length).toBeGreaterThan(1)
   for (const [i, point] of points.entries()) {
     const attempt = (act: () => Promise<unknown>) => dieAt(mortal, point, i % 3 === 0 ? `*#${(i / 3) % 7}` : null, act)
     await once(cell, verb, attempt, `line-${i}`).catch(async (error) => {
@@ -171,7 +171,7 @@ describe('killed before every step of', () => {
 describe.each(['level_1', 'level_3'])('killed before some steps at %s of', (level) => {
   test.each([
     ['checkpoint', 5],
-    ['restore', 9],
-    ['revival', 7],
+    ['restore', 13],
+    ['revival', 9],
   ] as const)('a %s', (name, one_in) => dieAtSteps(level, VERBS[name]!, one_in), 5 * MINUTES)
 })

@@ -8,7 +8,7 @@ import { makeRepository } from '../support/repository.ts'
  * Agents work and die, checkpoints are taken, restored and collected, and the pit is killed at random moments: in the
  * end every acknowledged word is accounted for. LAZARUS_TEST_SOAK_SECONDS makes it longer, LAZARUS_TEST_SEED repeats it.
  */
-const SECONDS = Number(process.env.LAZARUS_TEST_SOAK_SECONDS ?? 30)
+const SECONDS = Number(process.env.LAZARUS_TEST_SOAK_SECONDS ?? (process.env.CI ? 60 : 20))
 const SEED = Number(process.env.LAZARUS_TEST_SEED ?? Date.now() % 1_000_000)
 
 let repository: Awaited<ReturnType<typeof makeRepository>>
@@ -52,7 +52,7 @@ class Worker {
   async settle(): Promise<void> {
     const { mortal, path } = this.cell
     const lives = async () => (await this.cell.ask('GET', path))?.body.status === 'active'
-    await until(lives, `${path} does not come back`, 60)
+    await until(lives, `${path} does not come back`, 120)
     const answer = await mortal.events(this.cell.mission_id, this.#seen).catch(() => null)
     if (answer === null) return this.settle()
     for (const { seq, agent_id, type, data } of answer) {

@@ -67,8 +67,19 @@ export class Mortal implements AsyncDisposable {
     )
     if (!isUp) return false
     const recovered = async () => (await this.pit.call('GET', '/v1/status').catch(() => null))?.body.recovered === true
-    await until(async () => (await this.isDead()) || (await recovered()), 'the pit did not recover')
+    const isOver = async () => (await this.isDead()) || (await recovered())
+    await until(isOver, 'the pit did not recover', 60).catch(async (error) => {
+      const [status, missions] = await Promise.all([this.#tell('/v1/status'), this.#tell('/v1/missions')])
+      throw new Error(`${error.message}: ${status}\n${missions}\n${await this.log()}`, { cause: error })
+    })
     return !(await this.isDead())
+  }
+
+  async #tell(path: string): Promise<string> {
+    return this.pit.call('GET', path).then(
+      ({ body }) => JSON.stringify(body),
+      (error: Error) => String(error.cause ?? error),
+    )
   }
 
   async events(mission_id: string, since = 0): Promise<readonly Answer['body'][]> {
