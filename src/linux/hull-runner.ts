@@ -7,7 +7,7 @@ import { Coprocess } from './coprocess.ts'
 import { type HullSpec, rlimitWords } from './hull.ts'
 import { readPieces } from './pieces.ts'
 import { openFifo, type Pipe } from './pipes.ts'
-import { type Exit, type RunOptions, type RunResult, supervise } from './run.ts'
+import { type Exit, killGroup, type RunOptions, type RunResult, supervise } from './run.ts'
 import { signalName } from './signals.ts'
 
 /** A hull whose mount table is text, and whose root lies in `root` below `cwd`. */
@@ -37,7 +37,9 @@ export class HullRunner {
     }
     try {
       const { pid, ended } = await this.#start(hull, [stdin!.read, stdout!.write, stderr!.write])
-      return await supervise({ ...streams, pid, exit: ended.then(exitOf) }, options)
+      const exit = ended.then(exitOf)
+      exit.catch(() => killGroup({ pid })) // who would tell of its end is gone
+      return await supervise({ ...streams, pid, exit }, options)
     } finally {
       for (const stream of Object.values(streams)) stream.destroy()
     }
