@@ -50,6 +50,9 @@ export const incident = z.strictObject({
   time_to_revive_ms: z.number().nullable().meta({ description: 'From the death to the running successor' }),
   resumed_from: z.string().nullable().meta({ description: 'live, or the id of a checkpoint' }),
   checkpoint_age_ms: z.number().nullable().meta({ description: 'Of the newest checkpoint at the death' }),
-  work_lost_ms: z.number().nullable().meta({ description: '0 from the live layer, else the age, at the death, of the checkpoint that it began with' }),
+  work_lost_ms: z
+    .number()
+    .nullable()
+    .meta({ description: '0 from the live layer, else the age, at the death, of the checkpoint that it began with' }),
 })
 export type Incident = z.infer<typeof incident>
