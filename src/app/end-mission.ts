@@ -4,7 +4,7 @@ import type { MissionState } from '../domain/mission.ts'
 import { seatsToRelease } from '../domain/plan.ts'
 import { missionView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { type Context, seatKey } from './context.ts'
+import { type Context, driverFor, seatKey } from './context.ts'
 import { addReleased } from './executors.ts'
 import { releaseSeat } from './release-seat.ts'
 import { requireCollected } from './seat-work.ts'
@@ -51,6 +51,8 @@ async function releaseSeats(ctx: Context, state: MissionState): Promise<void> {
   const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
   const failed = ends.find((end) => end.status === 'rejected')
   if (failed) throw failed.reason
+  // What could no longer run may still be on its way out: a list waits for it.
+  await driverFor(ctx, state.isolation_level).list()
 }
 
 function harvest(state: MissionState): Pick<DestroyReport, 'final_checkpoints' | 'released'> {
