@@ -1,4 +1,5 @@
-import { holdsLayer, type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
+import { holdsLayer, type SeatState } from '../domain/seat.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import { takeCheckpoint } from './checkpoint-seat.ts'
 import { type Context, seatKey } from './context.ts'

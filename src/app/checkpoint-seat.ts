@@ -10,7 +10,8 @@ import {
   startCheckpoint,
   toPrune,
 } from '../domain/checkpoints.ts'
-import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
+import type { SeatState } from '../domain/seat.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import { type Context, driverFor, seatKey } from './context.ts'
 import { layerOf } from './executors.ts'

@@ -1,6 +1,6 @@
 import type { IsolationLevel, SandboxName } from '../contract/ids.ts'
-import type { SeatState } from '../domain/mission.ts'
 import type { Moment } from '../domain/revival.ts'
+import type { SeatState } from '../domain/seat.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { KeyedQueue } from '../kernel/queues.ts'
 import type { CellDriver } from '../ports/cell-driver.ts'

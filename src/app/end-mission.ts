@@ -1,5 +1,5 @@
 import type { DestroyReport, HomesProof, Mission } from '../contract/mission.ts'
-import { archived, commitsSaved, destroyed, startArchive, startDestroy } from '../domain/decide.ts'
+import { archived, commitsSaved, destroyed, startArchive, startDestroy } from '../domain/decide-mission.ts'
 import type { MissionState } from '../domain/mission.ts'
 import { seatsToRelease } from '../domain/plan.ts'
 import { missionView } from '../domain/views.ts'

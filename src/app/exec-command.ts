@@ -1,5 +1,6 @@
 import type { ExecRequest, ExecResult } from '../contract/seat.ts'
-import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
+import type { SeatState } from '../domain/seat.ts'
 import { timeLimit } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { OnOutput } from '../ports/cell-driver.ts'

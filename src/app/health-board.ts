@@ -12,7 +12,8 @@ import {
   statusOf,
   type Vitals,
 } from '../domain/health.ts'
-import type { MissionState, SeatState } from '../domain/mission.ts'
+import type { MissionState } from '../domain/mission.ts'
+import type { SeatState } from '../domain/seat.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'

@@ -1,5 +1,5 @@
 import type { SandboxName } from '../contract/ids.ts'
-import { decideEnd } from '../domain/decide.ts'
+import { decideEnd } from '../domain/decide-seat.ts'
 import { seatOf } from '../domain/mission.ts'
 import { type Context, driverFor, seatKey } from './context.ts'
 import type { Watch } from './health-watch.ts'

@@ -2,7 +2,8 @@ import type { SignsOfLife } from '../contract/health.ts'
 import type { SeatStatus } from '../contract/seat.ts'
 import { type Intervals, phi, promised, withInterval } from '../domain/failure-detector.ts'
 import { heartbeat, type Standing, sound, standingOf, type Vitals } from '../domain/health.ts'
-import type { MissionState, SeatState } from '../domain/mission.ts'
+import type { MissionState } from '../domain/mission.ts'
+import type { SeatState } from '../domain/seat.ts'
 
 /** Suspicion from which an agent counts as hung, when its silence is longer than the policy's `hung_after`. */
 const HUNG_PHI = 8

@@ -1,5 +1,6 @@
 import type { SeatName } from '../contract/ids.ts'
-import type { MissionState, SeatState } from '../domain/mission.ts'
+import type { MissionState } from '../domain/mission.ts'
+import type { SeatState } from '../domain/seat.ts'
 import type { Principal } from './application.ts'
 import { seatKey } from './context.ts'
 import { hashToken } from './spawn-seat.ts'

@@ -1,6 +1,7 @@
 import type { DomainEvent, RecordedEvent } from '../contract/event.ts'
-import { evolve, fold, type MissionState, type SeatState } from '../domain/mission.ts'
+import { evolve, fold, type MissionState } from '../domain/mission.ts'
 import { hasWaiting } from '../domain/revival.ts'
+import type { SeatState } from '../domain/seat.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { KeyedQueue } from '../kernel/queues.ts'

@@ -1,4 +1,5 @@
-import { type SeatState, seatOf } from '../domain/mission.ts'
+import { seatOf } from '../domain/mission.ts'
+import type { SeatState } from '../domain/seat.ts'
 import { type Context, driverFor } from './context.ts'
 
 /** After one of these an agent may have come to its end for good. */

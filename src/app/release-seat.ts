@@ -1,5 +1,5 @@
 import type { WithdrawReport } from '../contract/mission.ts'
-import { seatWithdrawn, startWithdraw } from '../domain/decide.ts'
+import { seatWithdrawn, startWithdraw } from '../domain/decide-seat.ts'
 import { type MissionState, seatOf } from '../domain/mission.ts'
 import { withdrawPlan } from '../domain/plan.ts'
 import { seatView } from '../domain/views.ts'

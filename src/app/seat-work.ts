@@ -1,7 +1,8 @@
 import type { Collection, LayerUsage, Seat } from '../contract/seat.ts'
-import * as decide from '../domain/decide.ts'
-import { holdsLayer, type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
+import { collected } from '../domain/decide-seat.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
 import { seatPolicy } from '../domain/policy.ts'
+import { holdsLayer, type SeatState } from '../domain/seat.ts'
 import { seatView } from '../domain/views.ts'
 import { LazarusError } from '../kernel/errors.ts'
 import { Slots } from '../kernel/queues.ts'
@@ -25,7 +26,7 @@ export async function collect(
       const collection = await ctx.workspace.collect(layerOf(state, seat), abort)
       const { head, outcome, commits } = collection
       if (head !== null)
-        await ctx.book.commit(mission_id, (now) => decide.collected(now, agent_id, head, outcome, commits.length))
+        await ctx.book.commit(mission_id, (now) => collected(now, agent_id, head, outcome, commits.length))
       return collection
     },
     abort,

@@ -1,5 +1,6 @@
-import { type MissionState, type QueuedRevival, type SeatState, seatOf } from '../domain/mission.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
 import { patience, revivalFailed, timeOutRevival } from '../domain/revival.ts'
+import type { QueuedRevival, SeatState } from '../domain/seat.ts'
 import { LONGEST_TIMER_MS, timeLimit } from '../kernel/clock.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import { type Context, moment, seatKey } from './context.ts'

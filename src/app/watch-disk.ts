@@ -1,7 +1,8 @@
-import { decideEnd } from '../domain/decide.ts'
+import { decideEnd } from '../domain/decide-seat.ts'
 import { type Account, type Look, nextLook, restMs } from '../domain/disk-accounting.ts'
-import { type MissionState, type SeatState, seatOf } from '../domain/mission.ts'
+import { type MissionState, seatOf } from '../domain/mission.ts'
 import { seatPolicy } from '../domain/policy.ts'
+import type { SeatState } from '../domain/seat.ts'
 import { asLazarusError } from '../kernel/errors.ts'
 import { type Context, driverFor, seatKey } from './context.ts'
 

@@ -1,5 +1,5 @@
 import type { SeatStatus } from '../contract/seat.ts'
-import { isStarting, seatExited } from '../domain/decide.ts'
+import { isStarting, seatExited } from '../domain/decide-seat.ts'
 import { type MissionState, seatOf } from '../domain/mission.ts'
 import { stopPlan } from '../domain/plan.ts'
 import { asLazarusError } from '../kernel/errors.ts'

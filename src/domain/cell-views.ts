@@ -1,6 +1,7 @@
 import type { AgentFile, AgentPermissions, CellFile, CellFileName } from '../contract/cell.ts'
 import type { MissionStatus } from '../contract/mission.ts'
-import type { MissionState, SeatState } from './mission.ts'
+import type { MissionState } from './mission.ts'
+import type { SeatState } from './seat.ts'
 
 type CellViews = { readonly [Name in Exclude<CellFileName, 'state/heartbeat.json'>]: CellFile<Name> }
 

@@ -1,12 +1,10 @@
 import type { Checkpoint, CheckpointContext, CheckpointState } from '../contract/checkpoint.ts'
 import type { Config } from '../contract/config.ts'
-import type { DomainEvent } from '../contract/event.ts'
 import { epochOf } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { holdsLayer, type MissionState, type SeatState, seatOf } from './mission.ts'
+import { type Decision, type MissionState, seatOf } from './mission.ts'
+import { holdsLayer, type SeatState } from './seat.ts'
 import { branchOf } from './views.ts'
-
-type Decision = readonly DomainEvent[]
 
 /** In these states nobody may touch the layer but the verb that is at work. */
 const BUSY: ReadonlySet<SeatState['status']> = new Set(['requested', 'spawning', 'failed', 'withdrawing', 'withdrawn'])

@@ -1,7 +1,8 @@
 import type { AgentHealth, HealthReport, HealthStatus } from '../contract/health.ts'
 import type { MissionStatus } from '../contract/mission.ts'
 import type { ExitFact, SeatStatus } from '../contract/seat.ts'
-import type { MissionState, SeatState } from './mission.ts'
+import type { MissionState } from './mission.ts'
+import type { SeatState } from './seat.ts'
 
 /** Consecutive failures from which an agent is unhealthy; before that a failure makes it degraded. */
 const UNHEALTHY_FROM = 3

@@ -1,5 +1,6 @@
-import type { MissionState, SeatState } from './mission.ts'
-import { holdsLayer } from './mission.ts'
+import type { MissionState } from './mission.ts'
+import type { SeatState } from './seat.ts'
+import { holdsLayer } from './seat.ts'
 
 /** Steps as data. Each is idempotent: after a crash the plan is made again from the ledger and run from its start. */
 export type SeatStep =

@@ -1,11 +1,9 @@
-import type { DomainEvent } from '../contract/event.ts'
 import type { CellPolicies } from '../contract/mission.ts'
 import type { ExitFact } from '../contract/seat.ts'
 import { epochOf, isoTime } from '../kernel/clock.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { holdsLayer, isTaken, type MissionState, type QueuedRevival, type SeatState, seatOf } from './mission.ts'
-
-type Decision = readonly DomainEvent[]
+import { type Decision, type MissionState, seatOf } from './mission.ts'
+import { holdsLayer, isTaken, type QueuedRevival, type SeatState } from './seat.ts'
 
 /** The moment and the chance that a decision may use: decisions have neither of their own. */
 export interface Moment {

@@ -1,8 +1,9 @@
 import type { Mission } from '../contract/mission.ts'
 import type { Seat } from '../contract/seat.ts'
 import { declare } from './isolation.ts'
-import type { MissionState, SeatState } from './mission.ts'
+import type { MissionState } from './mission.ts'
 import { seatPolicy } from './policy.ts'
+import type { SeatState } from './seat.ts'
 
 export const branchOf = (seat: Pick<SeatState, 'agent_id' | 'role'>): string | null =>
   seat.role === 'audit' ? null : `mission/${seat.agent_id}`

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import * as checkpoints from '../../src/domain/checkpoints.ts'
-import { startDestroy, startWithdraw } from '../../src/domain/decide.ts'
+import { startDestroy } from '../../src/domain/decide-mission.ts'
+import { startWithdraw } from '../../src/domain/decide-seat.ts'
 import type { MissionState } from '../../src/domain/mission.ts'
 import { restoreFailed } from '../../src/domain/revival.ts'
 import {

@@ -3,9 +3,11 @@ import { expect, test } from 'vitest'
 import { type DomainEvent, domainEvent } from '../../src/contract/event.ts'
 import { type CellPolicies, cellPolicies } from '../../src/contract/mission.ts'
 import * as checkpoints from '../../src/domain/checkpoints.ts'
-import * as decide from '../../src/domain/decide.ts'
-import type { MissionState, SeatState } from '../../src/domain/mission.ts'
+import * as missions from '../../src/domain/decide-mission.ts'
+import * as seats from '../../src/domain/decide-seat.ts'
+import type { MissionState } from '../../src/domain/mission.ts'
 import * as revival from '../../src/domain/revival.ts'
+import type { SeatState } from '../../src/domain/seat.ts'
 import { LazarusError } from '../../src/kernel/errors.ts'
 import { at, checkpointAt, DAY_MS, EFFECTIVE, exitOf, handleOf, NOON, opened, record } from './seat-history.ts'
 
@@ -25,15 +27,15 @@ const queuedOf = (seat: SeatState | undefined): string => seat?.revival?.revival
 
 /** Each may throw a LazarusError, and returns events otherwise. */
 const VERBS: readonly ((state: MissionState, move: Move, now_ms: number) => readonly DomainEvent[])[] = [
-  (state, { agent }) => decide.requestSeat(state, { agent_id: agent, role: 'write', command: ['work'] }, 'hash'),
+  (state, { agent }) => seats.requestSeat(state, { agent_id: agent, role: 'write', command: ['work'] }, 'hash'),
   (state, { agent, back }) =>
-    decide.seatSpawned(state, handleOf(agent, Math.max(1, generationOf(state, agent) - back)), EFFECTIVE, 1),
-  (state, { agent, back }, now) => (back > 0 ? decide.spawnFailed(state, agent, FAILED, at(now)) : []),
+    seats.seatSpawned(state, handleOf(agent, Math.max(1, generationOf(state, agent) - back)), EFFECTIVE, 1),
+  (state, { agent, back }, now) => (back > 0 ? seats.spawnFailed(state, agent, FAILED, at(now)) : []),
   (state, { agent, back }, now) =>
-    decide.seatExited(state, agent, Math.max(1, generationOf(state, agent) - back), exitOf(), at(now)),
+    seats.seatExited(state, agent, Math.max(1, generationOf(state, agent) - back), exitOf(), at(now)),
   (state, { agent }, now) =>
-    decide.seatExited(state, agent, generationOf(state, agent) || 1, exitOf({ cause: 'exit', code: 0 }), at(now)),
-  (state, { agent }) => decide.decideEnd(state, agent, generationOf(state, agent), { cause: 'hung', why: 'silent' }),
+    seats.seatExited(state, agent, generationOf(state, agent) || 1, exitOf({ cause: 'exit', code: 0 }), at(now)),
+  (state, { agent }) => seats.decideEnd(state, agent, generationOf(state, agent), { cause: 'hung', why: 'silent' }),
   (state, { agent }) => revival.startRevival(state, agent, 'live', null),
   (state, { agent }, now) => revival.revivalFailed(state, agent, queuedOf(state.seats.get(agent)), at(now)),
   (state, { agent }, now) => revival.restoreFailed(state, agent, FAILED, at(now)),
@@ -55,12 +57,12 @@ const VERBS: readonly ((state: MissionState, move: Move, now_ms: number) => read
       checkpointAt(Math.max(1, sequenceOf(state, agent) - back)).checkpoint_id,
       'old',
     ),
-  (state, { jump }) => (jump > DAY_MS ? decide.pause(state) : []),
-  (state) => decide.resume(state),
-  (state, { jump }) => (jump > 1.95 * DAY_MS ? decide.complete(state) : []),
-  (state, { agent, jump }) => (jump > DAY_MS ? decide.startWithdraw(state, agent, true) : []),
-  (state, { agent }) => decide.seatWithdrawn(state, agent, RELEASED),
-  (state, { jump }) => (jump < -1.95 * DAY_MS ? decide.startDestroy(state, true, null) : []),
+  (state, { jump }) => (jump > DAY_MS ? missions.pause(state) : []),
+  (state) => missions.resume(state),
+  (state, { jump }) => (jump > 1.95 * DAY_MS ? missions.complete(state) : []),
+  (state, { agent, jump }) => (jump > DAY_MS ? seats.startWithdraw(state, agent, true) : []),
+  (state, { agent }) => seats.seatWithdrawn(state, agent, RELEASED),
+  (state, { jump }) => (jump < -1.95 * DAY_MS ? missions.startDestroy(state, true, null) : []),
 ]
 
 const generationOf = (state: MissionState, agent: string): number => state.seats.get(agent)?.generation ?? 0

@@ -2,8 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { DomainEvent, RecordedEvent } from '../../src/contract/event.ts'
 import { cellPolicies } from '../../src/contract/mission.ts'
-import * as decide from '../../src/domain/decide.ts'
-import { evolve, fold, isTaken, type MissionState } from '../../src/domain/mission.ts'
+import * as missions from '../../src/domain/decide-mission.ts'
+import * as seats from '../../src/domain/decide-seat.ts'
+import { evolve, fold, type MissionState } from '../../src/domain/mission.ts'
+import { isTaken } from '../../src/domain/seat.ts'
 import { LazarusError } from '../../src/kernel/errors.ts'
 import { policyOf } from '../support/policies.ts'
 
@@ -70,11 +72,11 @@ const EFFECTIVE = {
 } as const
 
 const fresh = () => record(null, [CREATED])
-const seated = () => record(fresh(), decide.requestSeat(fresh(), REQUEST, 'hash'))
+const seated = () => record(fresh(), seats.requestSeat(fresh(), REQUEST, 'hash'))
 const running = () =>
   record(
     seated(),
-    decide.seatSpawned(
+    seats.seatSpawned(
       seated(),
       handleOf('builder', 1),
       { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] },
@@ -94,7 +96,7 @@ const codeOf = (action: () => unknown): string => {
 
 describe('a seat', () => {
   test('is requested and its spawn intended in one decision', () => {
-    expect(decide.requestSeat(fresh(), REQUEST, 'hash').map((event) => event.type)).toEqual([
+    expect(seats.requestSeat(fresh(), REQUEST, 'hash').map((event) => event.type)).toEqual([
       'seat_requested',
       'spawn_started',
     ])
@@ -104,7 +106,7 @@ describe('a seat', () => {
   test('becomes active by the fact of its own generation only', () => {
     expect(running().seats.get('builder')?.status).toBe('active')
     expect(
-      decide.seatSpawned(
+      seats.seatSpawned(
         seated(),
         handleOf('builder', 2),
         { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] },
@@ -114,24 +116,24 @@ describe('a seat', () => {
   })
 
   test('dies once; the death of an older generation is refused and recorded', () => {
-    const dead = record(running(), decide.seatExited(running(), 'builder', 1, EXIT, MOMENT))
+    const dead = record(running(), seats.seatExited(running(), 'builder', 1, EXIT, MOMENT))
     expect(dead.seats.get('builder')).toMatchObject({ status: 'dead', exit: EXIT })
-    expect(decide.seatExited(dead, 'builder', 1, EXIT, MOMENT)).toEqual([])
-    expect(decide.seatExited(running(), 'builder', 7, EXIT, MOMENT).map((event) => event.type)).toEqual(['refused'])
+    expect(seats.seatExited(dead, 'builder', 1, EXIT, MOMENT)).toEqual([])
+    expect(seats.seatExited(running(), 'builder', 7, EXIT, MOMENT).map((event) => event.type)).toEqual(['refused'])
   })
 
   test('cannot be taken twice, beyond max_agents, or in a mission that has ended', () => {
-    expect(codeOf(() => decide.requestSeat(running(), REQUEST, 'hash'))).toBe('conflict')
-    const second = record(running(), decide.requestSeat(running(), { ...REQUEST, agent_id: 'second' }, 'hash2'))
-    expect(codeOf(() => decide.requestSeat(second, { ...REQUEST, agent_id: 'third' }, 'hash3'))).toBe('conflict')
-    const completed = record(running(), decide.complete(running()))
-    expect(codeOf(() => decide.requestSeat(completed, { ...REQUEST, agent_id: 'third' }, 'hash3'))).toBe('conflict')
+    expect(codeOf(() => seats.requestSeat(running(), REQUEST, 'hash'))).toBe('conflict')
+    const second = record(running(), seats.requestSeat(running(), { ...REQUEST, agent_id: 'second' }, 'hash2'))
+    expect(codeOf(() => seats.requestSeat(second, { ...REQUEST, agent_id: 'third' }, 'hash3'))).toBe('conflict')
+    const completed = record(running(), missions.complete(running()))
+    expect(codeOf(() => seats.requestSeat(completed, { ...REQUEST, agent_id: 'third' }, 'hash3'))).toBe('conflict')
   })
 
   test('that was withdrawn may be taken again, in the next generation', () => {
-    const withdrawing = record(running(), decide.startWithdraw(running(), 'builder', false))
-    const withdrawn = record(withdrawing, decide.seatWithdrawn(withdrawing, 'builder', NOTHING))
-    const again = record(withdrawn, decide.requestSeat(withdrawn, REQUEST, 'hash2'))
+    const withdrawing = record(running(), seats.startWithdraw(running(), 'builder', false))
+    const withdrawn = record(withdrawing, seats.seatWithdrawn(withdrawing, 'builder', NOTHING))
+    const again = record(withdrawn, seats.requestSeat(withdrawn, REQUEST, 'hash2'))
     expect(again.seats.get('builder')).toMatchObject({
       status: 'spawning',
       generation: 2,
@@ -143,35 +145,35 @@ describe('a seat', () => {
 
 describe('a mission', () => {
   test('pauses and resumes with its active seats', () => {
-    const paused = record(running(), decide.pause(running()))
+    const paused = record(running(), missions.pause(running()))
     expect([paused.status, paused.seats.get('builder')?.status]).toEqual(['paused', 'paused'])
-    expect(decide.pause(paused)).toEqual([])
-    const resumed = record(paused, decide.resume(paused))
+    expect(missions.pause(paused)).toEqual([])
+    const resumed = record(paused, missions.resume(paused))
     expect([resumed.status, resumed.seats.get('builder')?.status]).toEqual(['active', 'active'])
   })
 
   test('is archived only when completed', () => {
-    expect(codeOf(() => decide.startArchive(running()))).toBe('conflict')
+    expect(codeOf(() => missions.startArchive(running()))).toBe('conflict')
     const archiving = record(running(), [
-      ...decide.complete(running()),
+      ...missions.complete(running()),
       { type: 'archive_started', agent_id: null, data: {} },
     ])
-    expect(record(archiving, decide.archived(archiving, '/record')).status).toBe('archived')
+    expect(record(archiving, missions.archived(archiving, '/record')).status).toBe('archived')
   })
 
   test('is destroyed from every status, and its report is kept', () => {
-    const destroying = record(running(), decide.startDestroy(running(), true, 'seal_x'))
+    const destroying = record(running(), missions.startDestroy(running(), true, 'seal_x'))
     const kept = { path: '/t/repository.bundle', branches: ['mission/builder'], bytes: 1, sha256: 'aa', keep_until: AT }
-    expect(decide.commitsSaved(running(), kept)).toEqual([])
-    const saved = record(destroying, decide.commitsSaved(destroying, kept))
-    expect(decide.commitsSaved(saved, kept)).toEqual([])
+    expect(missions.commitsSaved(running(), kept)).toEqual([])
+    const saved = record(destroying, missions.commitsSaved(destroying, kept))
+    expect(missions.commitsSaved(saved, kept)).toEqual([])
     for (const [before, collected] of [
       [destroying, null],
       [saved, kept],
     ] as const) {
       const { report } = record(
         before,
-        decide.destroyed(before, { final_checkpoints: [], homes: HOMES, released: NOTHING }),
+        missions.destroyed(before, { final_checkpoints: [], homes: HOMES, released: NOTHING }),
       )
       expect(report).toEqual({
         mission_id: MISSION,
@@ -182,8 +184,8 @@ describe('a mission', () => {
         released: NOTHING,
       })
     }
-    const gone = record(saved, decide.destroyed(saved, { final_checkpoints: [], homes: HOMES, released: NOTHING }))
-    expect(decide.startDestroy(gone, true, null)).toEqual([])
+    const gone = record(saved, missions.destroyed(saved, { final_checkpoints: [], homes: HOMES, released: NOTHING }))
+    expect(missions.startDestroy(gone, true, null)).toEqual([])
   })
 })
 
@@ -191,22 +193,22 @@ describe('decide and evolve, whatever the order of commands', () => {
   const agent = fc.constantFrom('a', 'b', 'c')
   const commands = fc.array(
     fc.oneof(
-      agent.map((agent_id) => (s: MissionState) => decide.requestSeat(s, { ...REQUEST, agent_id }, `hash-${agent_id}`)),
+      agent.map((agent_id) => (s: MissionState) => seats.requestSeat(s, { ...REQUEST, agent_id }, `hash-${agent_id}`)),
       fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(
         ([id, g]) =>
           (s: MissionState) =>
-            decide.seatSpawned(s, handleOf(id, g), { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] }, 1),
+            seats.seatSpawned(s, handleOf(id, g), { ...EFFECTIVE, namespaces: [], capabilities: [], degraded: [] }, 1),
       ),
-      agent.map((id) => (s: MissionState) => decide.spawnFailed(s, id, { code: 'x', message: 'y' }, MOMENT)),
+      agent.map((id) => (s: MissionState) => seats.spawnFailed(s, id, { code: 'x', message: 'y' }, MOMENT)),
       fc.tuple(agent, fc.integer({ min: 1, max: 3 })).map(
         ([id, g]) =>
           (s: MissionState) =>
-            decide.seatExited(s, id, g, EXIT, MOMENT),
+            seats.seatExited(s, id, g, EXIT, MOMENT),
       ),
-      agent.map((id) => (s: MissionState) => decide.startWithdraw(s, id, false)),
-      agent.map((id) => (s: MissionState) => decide.seatWithdrawn(s, id, NOTHING)),
-      fc.constantFrom(decide.pause, decide.resume, decide.complete, decide.startArchive),
-      fc.constant((s: MissionState) => decide.startDestroy(s, true, null)),
+      agent.map((id) => (s: MissionState) => seats.startWithdraw(s, id, false)),
+      agent.map((id) => (s: MissionState) => seats.seatWithdrawn(s, id, NOTHING)),
+      fc.constantFrom(missions.pause, missions.resume, missions.complete, missions.startArchive),
+      fc.constant((s: MissionState) => missions.startDestroy(s, true, null)),
     ),
     { maxLength: 40 },
   )

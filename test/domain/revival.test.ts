@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { CellPolicies } from '../../src/contract/mission.ts'
-import { requestSeat, seatExited, seatSpawned, spawnFailed } from '../../src/domain/decide.ts'
+import { requestSeat, seatExited, seatSpawned, spawnFailed } from '../../src/domain/decide-seat.ts'
 import type { MissionState } from '../../src/domain/mission.ts'
 import * as revival from '../../src/domain/revival.ts'
 import {

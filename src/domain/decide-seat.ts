@@ -1,20 +1,12 @@
 import type { DomainEvent } from '../contract/event.ts'
-import type { DestroyReport, FinalSnapshot, KeptCommits, Released } from '../contract/mission.ts'
+import type { FinalSnapshot, Released } from '../contract/mission.ts'
 import type { EffectiveIsolation } from '../contract/policy.ts'
 import type { ExitFact, SandboxHandle, SeatRequest, WorkOutcome } from '../contract/seat.ts'
 import { LazarusError } from '../kernel/errors.ts'
-import { isTaken, type MissionState, type SeatState, seatOf } from './mission.ts'
+import { refuse } from './decide-mission.ts'
+import { type Decision, type MissionState, seatOf } from './mission.ts'
 import { afterExit, afterFailedRevival, type Moment } from './revival.ts'
-
-/** Commands on a mission: each returns the events that it leads to, none for "already so", or throws why not. */
-type Decision = readonly DomainEvent[]
-
-const mission = <T extends DomainEvent & { agent_id: null }>(type: T['type'], data: T['data']): DomainEvent =>
-  ({ type, agent_id: null, data }) as DomainEvent
-
-function refuse(state: MissionState, verb: string): never {
-  throw new LazarusError('conflict', `Mission ${state.mission_id} is ${state.status}: it cannot ${verb}`)
-}
+import { isTaken, type SeatState } from './seat.ts'
 
 /** What a seat begins with that begins from another's checkpoint. */
 export interface Origin {
@@ -179,71 +171,4 @@ export function layerSaved(state: MissionState, agent_id: string, final_checkpoi
 export function seatWithdrawn(state: MissionState, agent_id: string, released: Released): Decision {
   const { status, final_checkpoint } = seatOf(state, agent_id)
   return status === 'withdrawing' ? [{ type: 'seat_withdrawn', agent_id, data: { final_checkpoint, released } }] : []
-}
-
-export function pause(state: MissionState): Decision {
-  if (state.status === 'paused') return []
-  if (state.status !== 'active') refuse(state, 'pause')
-  return [mission('mission_paused', {}), ...seatsThatAre(state, 'active', 'seat_paused')]
-}
-
-export function resume(state: MissionState): Decision {
-  if (state.status === 'active') return []
-  if (state.status !== 'paused') refuse(state, 'resume')
-  return [mission('mission_resumed', {}), ...seatsThatAre(state, 'paused', 'seat_resumed')]
-}
-
-const seatsThatAre = (
-  state: MissionState,
-  status: SeatState['status'],
-  type: 'seat_paused' | 'seat_resumed',
-): DomainEvent[] =>
-  [...state.seats.values()]
-    .filter((seat) => seat.status === status)
-    .map((seat) => ({ type, agent_id: seat.agent_id, data: {} }))
-
-export function complete(state: MissionState): Decision {
-  if (state.status === 'completed') return []
-  if (state.status !== 'active' && state.status !== 'paused') refuse(state, 'complete')
-  return [mission('mission_completed', {})]
-}
-
-export const fail = (state: MissionState, reason: string): Decision =>
-  state.status === 'active' || state.status === 'paused' ? [mission('mission_failed', { reason })] : []
-
-export function startArchive(state: MissionState): Decision {
-  if (state.status === 'archived' || state.status === 'archiving') return []
-  if (state.status !== 'completed' && state.status !== 'failed') {
-    throw new LazarusError(
-      'conflict',
-      `Mission ${state.mission_id} is ${state.status}: only a completed or failed mission is archived`,
-      {
-        remedy: 'Complete it first: lazarus mission complete <mission>',
-      },
-    )
-  }
-  return [mission('archive_started', {})]
-}
-
-export const archived = (state: MissionState, record: string): Decision =>
-  state.status === 'archiving' ? [mission('mission_archived', { record })] : []
-
-export function startDestroy(state: MissionState, force: boolean, seal_id: string | null): Decision {
-  if (state.status === 'destroying' || state.status === 'destroyed') return []
-  return [mission('destroy_started', { force, seal_id })]
-}
-
-/** Recorded before the directory is removed, so that a destroy that is interrupted still knows where the commits went. */
-export function commitsSaved(state: MissionState, collected: KeptCommits): Decision {
-  if (state.status !== 'destroying' || state.kept_commits?.path === collected.path) return []
-  return [mission('commits_saved', { collected })]
-}
-
-export function destroyed(
-  state: MissionState,
-  report: Pick<DestroyReport, 'final_checkpoints' | 'homes' | 'released'>,
-): Decision {
-  return state.status === 'destroying'
-    ? [mission('mission_destroyed', { ...report, collected: state.kept_commits })]
-    : []
 }
