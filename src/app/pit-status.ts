@@ -11,6 +11,7 @@ export function pitStatus(ctx: Context): PitStatus {
   const seats = missions.flatMap((mission) => [...mission.seats.values()].map(({ status }) => status))
   const queued = listRevivals(ctx)
   return {
+    status: 'ok',
     ...self,
     uptime_s: Math.max(0, (ctx.clock.now() - Date.parse(self.started_at)) / 1000),
     recovered,

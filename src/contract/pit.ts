@@ -48,6 +48,7 @@ export const pitSelf = z.strictObject({
 export type PitSelf = z.infer<typeof pitSelf>
 
 export const pitStatus = z.strictObject({
+  status: z.literal('ok'),
   ...pitSelf.shape,
   uptime_s: z.number(),
   recovered: z.boolean().meta({ description: 'Whether what an earlier pit left is adopted' }),

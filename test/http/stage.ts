@@ -93,6 +93,7 @@ export const eventOf = (seq: number, mission_id = MISSION): RecordedEvent => ({
 })
 
 export const STATUS: PitStatus = {
+  status: 'ok',
   pid: 4711,
   version: '9.9.9',
   started_at: AT,

@@ -5,6 +5,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ownCgroup } from '../../src/linux/cgroup.ts'
+import { ROOT } from './source-tree.ts'
 
 const SYSTEMD = '/usr/lib/systemd/systemd'
 const UNSHARE = ['--user', '--mount', '--map-current-user', '--keep-caps', '--propagation', 'private']
@@ -19,8 +20,12 @@ exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=-all -- ${SYSTEM
 const cgroupHere = (): string =>
   join('/sys/fs/cgroup', ownCgroup(readFileSync('/proc/self/cgroup', 'utf8')) ?? '/nonexistent')
 
-/** systemd is installed, and this user may make a cgroup and the namespaces. */
+/** The checkout lies where only we see it (bin/as-operator): systemd starts nothing from there. */
+export const CHECKOUT_IS_PRIVATE = ROOT.startsWith('/run/lazarus-checkout')
+
+/** systemd is installed and may see the checkout, and this user may make a cgroup and the namespaces. */
 export function userManagerPossible(): boolean {
+  if (CHECKOUT_IS_PRIVATE) return false
   try {
     for (const path of [SYSTEMD, '/run/systemd', '/usr/bin/systemctl']) accessSync(path)
     accessSync('/sys/fs/cgroup/cgroup.controllers')
