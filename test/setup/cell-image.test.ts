@@ -3,11 +3,8 @@ import { run } from './run.ts'
 
 describe('the cell image', () => {
   let image = ''
-  const inside = (...command: string[]) =>
-    run('bin/as-operator', [
-      ...['podman', 'run', '--rm', '--network=none', '--userns=keep-id:uid=1000,gid=1000', image],
-      ...command,
-    ])
+  const RUN = ['podman', 'run', '--rm', '--network=none', '--userns=keep-id:uid=1000,gid=1000']
+  const inside = (...command: string[]) => run('bin/as-operator', [...RUN, image, ...command], { cwd: '/' })
 
   beforeAll(async () => {
     image = (await run('images/cell/tag', [])).stdout.trim()
