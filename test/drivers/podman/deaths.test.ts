@@ -162,7 +162,7 @@ describe('level_3 podman deaths behind the back of the pit', () => {
       () => {},
     )
     await until('it was refused', () => attempts > 1)
-    await promisify(execFile)('podman', ['start', container])
+    await promisify(execFile)('podman', ['start', container], { cwd: '/' })
     expect(await running).toMatchObject({ exit_code: 0 })
     client.close()
     podman('rm', '--force', '--time', '0', container)
