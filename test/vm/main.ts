@@ -88,7 +88,7 @@ async function main(counts: Count[], abort: AbortSignal): Promise<void> {
 
   if (options.shell) {
     process.stdout.write(`${machine.login}\n`)
-    return machine.stays(abort)
+    return await machine.stays(abort) // awaited, so that the machine is there until then
   }
   const chosen = phases.filter((phase) => !options.only || options.only.includes(phase.name))
   for (const phase of chosen) counts.push(await runPhase(machine, phase, out, abort))
