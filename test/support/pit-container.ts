@@ -38,7 +38,7 @@ class PodmanApi implements AsyncDisposable {
     await mkdir(dirname(this.socket), { recursive: true, mode: 0o700 })
     const made = watch(dirname(this.socket), { signal: AbortSignal.timeout(30_000) })
     const args = ['--log-level', 'error', 'system', 'service', '--time', '0', `unix://${this.socket}`]
-    this.#service = spawn('podman', args, { stdio: 'ignore' })
+    this.#service = spawn('podman', args, { cwd: '/', stdio: 'ignore' })
     for await (const _ of made) {
       if (await exists(this.socket)) return
     }
@@ -103,7 +103,7 @@ export class PitContainer implements AsyncDisposable {
   /** Starts the container and waits until the pit listens. */
   async start(): Promise<void> {
     const args = ['--name', this.name, ...this.#options, '--', 'serve', '--json']
-    const child = spawn(RUN, args, { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(RUN, args, { cwd: '/', env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     child.stderr.on('data', (data) => {
       this.#log += data
@@ -119,7 +119,7 @@ export class PitContainer implements AsyncDisposable {
   /** What `doctor` says in a container of its own, with these options of Podman beside the script's. */
   async doctor(...options: string[]): Promise<HostReport> {
     const environment = { ...this.environment, LAZARUS_STATE_DIR: join(this.directory, 'another-state') }
-    const { stdout } = await execute(RUN, [...options, '--', 'doctor', '--json'], { env: environment })
+    const { stdout } = await execute(RUN, [...options, '--', 'doctor', '--json'], { cwd: '/', env: environment })
     return JSON.parse(stdout)
   }
 
