@@ -11,7 +11,7 @@ const execute = promisify(execFile)
 const RUN = join(ROOT, 'images/pit/run')
 
 export async function podman(...args: string[]): Promise<string> {
-  return (await execute('podman', args, { maxBuffer: 16 * 1024 * 1024 })).stdout.trim()
+  return (await execute('podman', args, { cwd: '/', maxBuffer: 16 * 1024 * 1024 })).stdout.trim()
 }
 
 /** The CLI of this checkout, outside of the container. */
