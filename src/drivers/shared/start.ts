@@ -14,7 +14,7 @@ import type { Launched, LaunchRequest } from './launcher.ts'
 import { layout } from './layout.ts'
 import { handleOf, keyOf, type ProcessId, type SandboxRecord } from './records.ts'
 import { packEnvironment, seatArgv } from './scripts.ts'
-import { rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
+import { cgroupName, rlimitsFor, seccompFile, type Workshop } from './workshop.ts'
 
 /** What an agentless seat runs: it stays open for exec. */
 const STAY = ['sleep', 'infinity']
@@ -57,7 +57,7 @@ export async function startSandbox(
   }
   step('hull')
   const plan = planHull(shop, spec)
-  learn({ cgroup: shop.deps.cgroups?.make(keyOf(spec.name), spec.policy.limits) ?? null })
+  learn({ cgroup: shop.deps.cgroups?.make(cgroupName(shop, spec.name), spec.policy.limits) ?? null })
   step('start')
   const { gate, shim_pid, hull_pid } = await launchAtGate(shop, request(shop, spec, plan, attempt.record))
   try {

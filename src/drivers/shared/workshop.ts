@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Check } from '../../contract/host.ts'
-import type { IsolationLevel } from '../../contract/ids.ts'
+import type { IsolationLevel, SandboxName } from '../../contract/ids.ts'
 import type { Limits, Policy } from '../../contract/policy.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { LazarusError } from '../../kernel/errors.ts'
@@ -13,7 +13,7 @@ import type { Rlimit } from '../../linux/hull.ts'
 import { Pipes } from '../../linux/pipes.ts'
 import { writeFixedFiles } from './host-view.ts'
 import { Launcher } from './launcher.ts'
-import { Records } from './records.ts'
+import { keyOf, Records } from './records.ts'
 import { compileSeccomp, type SeccompArch, type SeccompProfile } from './seccomp.ts'
 
 /** What `main/` and tests give to a driver of level 1 or 2. */
@@ -63,6 +63,13 @@ export function openWorkshop(inner: Inner, deps: HullDriverDeps): Workshop {
     files: writeFixedFiles(deps.root),
   }
 }
+
+/**
+ * Pits of one user, and the levels of one pit, make their cgroups in the same place, and each of them probes a cell of
+ * the same name: ending one must not end another's.
+ */
+export const cgroupName = ({ deps }: Pick<Workshop, 'deps'>, name: SandboxName): string =>
+  `${createHash('sha256').update(deps.root).digest('hex').slice(0, 12)}-${keyOf(name)}`
 
 /** The compiled filter of a policy as a file, made once per content; null where the policy has none. */
 export function seccompFile({ deps }: Workshop, policy: Policy): string | null {

@@ -64,3 +64,21 @@ describe('switches of the kernel', () => {
     ])
   })
 })
+
+it('the cgroup of a cell is that of one driver of one pit: each probes a cell of the same name', async () => {
+  const names: string[] = []
+  const make = (key: string): string => {
+    names.push(key)
+    throw new Error('seen')
+  }
+  for (const level of ['level_1', 'level_2', 'level_2'] as const) {
+    await using harness = await openHarness(level)
+    const driver = new HullDriver(
+      { level, argv: bwrapInner, checks: async () => [] },
+      { ...harness.deps, cgroups: { controllers: [], make } },
+    )
+    expect(await driver.probe(never)).toMatchObject({ status: 'unavailable' })
+  }
+  expect(names.length).toBeGreaterThanOrEqual(3)
+  expect(new Set(names).size).toBe(names.length)
+})
